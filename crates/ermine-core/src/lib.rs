@@ -1,0 +1,64 @@
+//! The storage-agnostic model of Ermine: events, shards and projections, and the ports that a store implements.
+//!
+//! This crate does no I/O, runs no tasks and knows no database. Read it in this order: [`Seq`] and [`EventRange`], the
+//! log as numbers; [`NewEvent`], [`Event`] and [`DomainEvent`], the facts; [`Aggregate`] and the [`Projection`]s made from
+//! it; [`Operation`] and [`ShardBatch`], what a projection wants to change; and [`ports`], what a store must do.
+//!
+//! An author of an application depends on the crate `ermine`; an author of a store adapter depends on this one and proves
+//! the adapter with `ermine-conformance`.
+
+mod append;
+mod body;
+mod clock;
+mod domain_event;
+mod error;
+mod event;
+mod filter;
+mod id;
+mod mode;
+mod observation;
+mod operation;
+mod page;
+pub mod ports;
+mod progress;
+mod projection;
+mod range;
+mod seq;
+mod shard;
+mod version;
+mod view;
+
+pub use append::{AppendBatch, Appended, StreamAppend};
+pub use body::Body;
+pub use bytes::Bytes;
+pub use clock::{Clock, SystemClock};
+pub use domain_event::{DecodeError, DomainEvent};
+pub use ermine_macros::DomainEvent;
+pub use error::{ApplyError, Error, ErrorKind, Result, VersionConflict};
+pub use event::{Event, Metadata, NewEvent, Recorded};
+pub use filter::{Admission, EventFilter};
+pub use id::{EventId, StreamId, TenantId, TypeName, ViewId};
+pub use jiff::Timestamp;
+pub use mode::{Assignment, DaemonMode};
+pub use observation::{Bell, Evidence, Holder, HolderId, Incarnation, Observation, Observe};
+pub use operation::{Operation, ShardBatch};
+pub use page::{EventPage, PageRequest, UnknownEvent};
+pub use progress::{Epoch, Progress, Statistics, TakenShard};
+pub use projection::{
+    Aggregate, Definition, Failure, FailureKind, Lifecycle, MultiStream, Plan, PlannedView, Projection,
+    SingleStream, ViewIds, multi_stream, single_stream,
+};
+pub use range::EventRange;
+pub use seq::{Position, Seq};
+pub use shard::{ProjectionName, ShardKey, ShardName};
+pub use smol_str::SmolStr;
+pub use uuid::Uuid;
+pub use version::{ExpectedVersion, Version};
+pub use view::{StoredView, ViewKey, ViewQuery, ViewTable};
+
+/// What the derive macro refers to; not for anybody else.
+#[doc(hidden)]
+pub mod __private {
+    pub use serde;
+    pub use serde_json;
+}

@@ -1,0 +1,19 @@
+use crate::ShardName;
+
+/// Whether and how this process takes part in running projections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DaemonMode {
+    /// Not at all.
+    #[default]
+    Disabled,
+    /// It runs every shard, and nobody else is meant to; no election.
+    Solo,
+}
+
+/// The shards that a node has to run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Assignment {
+    /// Which shards, each once.
+    pub shards: Vec<ShardName>,
+}
