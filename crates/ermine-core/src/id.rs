@@ -136,15 +136,10 @@ text_id!(
     TypeName, "event type name", 1, 200
 );
 text_id!(
+    #[derive(Default)]
     /// Names a tenant: up to 200 bytes of UTF-8 without NUL; the empty name is the default tenant.
     TenantId, "tenant id", 0, 200
 );
-
-impl Default for TenantId {
-    fn default() -> Self {
-        Self(SmolStr::default())
-    }
-}
 
 impl From<StreamId> for ViewId {
     fn from(id: StreamId) -> Self {

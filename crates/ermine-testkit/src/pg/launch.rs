@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -39,16 +39,13 @@ impl Launch {
         self.run.join("data")
     }
 
-    /// Creates the data directory. With a `password_file`, TCP connections must know the password in it.
-    pub(crate) fn initdb(&self, password_file: Option<&Path>) -> io::Result<()> {
+    /// Creates the data directory. The socket trusts everybody who can reach it; TCP connections must know a password.
+    pub(crate) fn initdb(&self) -> io::Result<()> {
         let mut command = self.command("initdb");
         command
             .args(["--no-sync", "--no-instructions", "--encoding=UTF8", "--locale=C", "--username=postgres"])
             .args(["--auth-local=trust", "--auth-host=scram-sha-256", "--pgdata"])
             .arg(self.data_dir());
-        if let Some(file) = password_file {
-            command.arg("--pwfile").arg(file);
-        }
         let output = command.output().map_err(|err| self.error(&format!("initdb cannot be run: {err}")))?;
         if output.status.success() {
             return Ok(());

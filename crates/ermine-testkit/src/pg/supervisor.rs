@@ -115,7 +115,7 @@ fn supervise(run: &OsStr) -> io::Result<()> {
     let locks = Locks(required(LOCKS)?.into());
     let launch = Launch { bin: required(BIN)?.into(), run: run.into(), account: account_from_environment() };
 
-    launch.initdb(None)?;
+    launch.initdb()?;
     // Unix socket only: no port to pick, none to collide on.
     let settings = launch::FAST.iter().copied().chain([("listen_addresses", ""), ("autovacuum", "off")]);
     let mut server = launch.postgres(settings)?.spawn()?;
