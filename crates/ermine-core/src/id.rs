@@ -138,7 +138,10 @@ text_id!(
 text_id!(
     #[derive(Default)]
     /// Names a tenant: up to 200 bytes of UTF-8 without NUL; the empty name is the default tenant.
-    TenantId, "tenant id", 0, 200
+    TenantId,
+    "tenant id",
+    0,
+    200
 );
 
 impl From<StreamId> for ViewId {

@@ -39,7 +39,7 @@ pub use event::{Event, Metadata, NewEvent, Recorded};
 pub use filter::{Admission, EventFilter};
 pub use id::{EventId, StreamId, TenantId, TypeName, ViewId};
 pub use jiff::Timestamp;
-pub use mode::{Assignment, DaemonMode};
+pub use mode::DaemonMode;
 pub use observation::{Bell, Evidence, Holder, HolderId, Incarnation, Observation, Observe};
 pub use operation::{Operation, ShardBatch};
 pub use page::{EventPage, PageRequest, UnknownEvent};

@@ -1,5 +1,3 @@
-use crate::ShardName;
-
 /// Whether and how this process takes part in running projections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -9,11 +7,4 @@ pub enum DaemonMode {
     Disabled,
     /// It runs every shard, and nobody else is meant to; no election.
     Solo,
-}
-
-/// The shards that a node has to run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Assignment {
-    /// Which shards, each once.
-    pub shards: Vec<ShardName>,
 }

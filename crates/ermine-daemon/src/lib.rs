@@ -1,1 +1,28 @@
-//! Placeholder until the crate lands.
+//! The engine of Ermine: follows the log of one store and keeps projections in step with it.
+//!
+//! The path of an event: [`HighWater`](highwater) observes the store and publishes the [`Mark`]; each shard's worker
+//! loads pages up to it, folds them and commits views and progress together; the commit's answer is published to
+//! whoever [waits](Handle::wait_for). The engine knows no SQL and no adapter: it sees the ports of `ermine-core`.
+
+mod backoff;
+mod builder;
+mod daemon;
+mod handle;
+mod highwater;
+mod mark;
+mod metrics;
+mod retry;
+mod settings;
+mod shard;
+mod status;
+mod stored;
+
+pub use builder::DaemonBuilder;
+pub use daemon::Daemon;
+pub use ermine_highwater::Policy;
+pub use handle::Handle;
+pub use mark::Mark;
+pub use settings::Settings;
+pub use shard::Mode;
+pub use status::{ShardState, ShardStatus};
+pub use stored::wait_for_stored;

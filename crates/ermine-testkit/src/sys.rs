@@ -1,5 +1,8 @@
 //! The few calls to the system that std does not offer; the only unsafe code of the workspace.
-#![allow(unsafe_code, reason = "process groups, death signals and an entry before main have no safe form in std")]
+#![allow(
+    unsafe_code,
+    reason = "process groups, death signals and an entry before main have no safe form in std"
+)]
 
 use std::{
     io,

@@ -1,8 +1,11 @@
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use super::{Aggregate, Failure, PlannedView};
 use crate::{
-    Body, DomainEvent, Event, Operation, Recorded, StoredView, TenantId, Version, ViewId, ViewKey, ViewTable,
+    ApplyError, Body, DomainEvent, Event, Operation, Recorded, StoredView, TenantId, Version, ViewId, ViewKey, ViewTable,
 };
 
 /// Collects what belongs to each view, in the order of the views' first events.
@@ -61,7 +64,8 @@ impl<A: Aggregate> Fold<A> {
     }
 
     pub(super) fn apply(&mut self, event: &Recorded<A::Event>, raw: &Event) -> Result<(), Failure> {
-        self.state = A::evolve(self.state.take(), event).map_err(|e| Failure::apply(raw, e))?;
+        let state = self.state.take();
+        self.state = user_code(raw, || A::evolve(state, event))?;
         Ok(())
     }
 
@@ -89,4 +93,22 @@ impl<A: Aggregate> Fold<A> {
 pub(super) fn decode<E: DomainEvent>(event: &Event) -> Result<Recorded<E>, Failure> {
     let data = E::decode(&event.type_name, &event.body).map_err(|e| Failure::serialization(event, e))?;
     Ok(Recorded::new(event.clone(), data))
+}
+
+/// Calls user code about `event`; a panic in it is a refusal of that event.
+pub(super) fn user_code<T>(
+    event: &Event,
+    code: impl FnOnce() -> Result<T, ApplyError>,
+) -> Result<T, Failure> {
+    // What the code may have left half done is dropped: nothing of a failed fold is used.
+    let refused = match catch_unwind(AssertUnwindSafe(code)) {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) => error,
+        Err(panic) => {
+            let said =
+                panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+            ApplyError::msg(format!("it panicked: {}", said.unwrap_or("no message")))
+        }
+    };
+    Err(Failure::apply(event, refused))
 }

@@ -4,7 +4,7 @@ use smol_str::SmolStr;
 
 use super::{
     Aggregate, Definition, Failure, Plan, PlannedView, Projection,
-    grouped::{Fold, Groups, decode},
+    grouped::{Fold, Groups, decode, user_code},
     single_stream::definition,
 };
 use crate::{
@@ -65,12 +65,14 @@ impl<A: Aggregate> Projection for MultiStream<A> {
         let mut ids = Vec::new();
         for (at, raw) in page.events.iter().enumerate() {
             let event = decode::<A::Event>(raw)?;
-            (self.identify)(&event, &mut |id| {
-                if !ids.contains(&id) {
-                    ids.push(id);
-                }
-            })
-            .map_err(|e| Failure::apply(raw, ApplyError::from(e)))?;
+            user_code(raw, || {
+                (self.identify)(&event, &mut |id| {
+                    if !ids.contains(&id) {
+                        ids.push(id);
+                    }
+                })
+                .map_err(ApplyError::from)
+            })?;
             for id in ids.drain(..) {
                 groups.add(&raw.tenant, &id, false, at);
             }

@@ -60,7 +60,8 @@ impl Address {
     /// `postgres://user:password@host:port/database`; a socket directory stands percent-encoded where the host does.
     pub fn url(&self, database: &str) -> String {
         let escape = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
-        let password = self.password.as_deref().map(|password| format!(":{}", escape(password))).unwrap_or_default();
+        let password =
+            self.password.as_deref().map(|password| format!(":{}", escape(password))).unwrap_or_default();
         let (user, host, port) = (escape(&self.user), escape(&self.host), self.port);
         format!("postgres://{user}{password}@{host}:{port}/{}", escape(database))
     }
@@ -68,7 +69,8 @@ impl Address {
     /// The same as `key=value` pairs, the form that libpq's programs take as well.
     pub fn conninfo(&self, database: &str) -> String {
         let quote = |text: &str| format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'"));
-        let password = self.password.as_deref().map(|it| format!(" password={}", quote(it))).unwrap_or_default();
+        let password =
+            self.password.as_deref().map(|it| format!(" password={}", quote(it))).unwrap_or_default();
         let (host, port, user, database) = (quote(&self.host), self.port, quote(&self.user), quote(database));
         format!("host={host} port={port} user={user}{password} dbname={database}")
     }

@@ -40,8 +40,9 @@ impl Cluster {
         static SHARED: OnceLock<Cluster> = OnceLock::new();
         SHARED.get_or_init(|| match env::var("ERMINE_TEST_PG") {
             Ok(conninfo) => {
-                let address = Address::parse(&conninfo)
-                    .unwrap_or_else(|err| panic!("ERMINE_TEST_PG is not a connection string of PostgreSQL: {err}"));
+                let address = Address::parse(&conninfo).unwrap_or_else(|err| {
+                    panic!("ERMINE_TEST_PG is not a connection string of PostgreSQL: {err}")
+                });
                 Self { address, _lease: None }
             }
             Err(_) => Self::join().unwrap_or_else(|err| panic!("PostgreSQL for tests: {err}")),
@@ -63,7 +64,8 @@ impl Cluster {
         match alive.try_lock() {
             Ok(()) => {
                 account::remove_dir(&run)?; // left by a supervisor that was killed
-                let launch = Launch { bin: install::find()?, run: run.clone(), account: Account::for_server()? };
+                let launch =
+                    Launch { bin: install::find()?, run: run.clone(), account: Account::for_server()? };
                 account::create_private_dir(&run, launch.account)?;
                 supervisor::spawn(&launch, &locks, alive)?;
             }
@@ -95,7 +97,9 @@ fn places() -> (PathBuf, PathBuf) {
 fn wait_until_ready(run: &Path) -> io::Result<()> {
     let began = Instant::now();
     let pid_file = run.join("data/postmaster.pid");
-    let is_ready = || fs::read_to_string(&pid_file).is_ok_and(|it| it.lines().nth(7).is_some_and(|l| l.trim() == "ready"));
+    let is_ready = || {
+        fs::read_to_string(&pid_file).is_ok_and(|it| it.lines().nth(7).is_some_and(|l| l.trim() == "ready"))
+    };
     while !is_ready() {
         if began.elapsed() > START_DEADLINE || supervisor::failure_mark(run).exists() {
             let log = fs::read_to_string(run.join("log")).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! A database of its own for each test.
 
 use std::{
+    panic::resume_unwind,
     process,
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -11,7 +12,8 @@ use super::{Address, Cluster, OwnedClient};
 
 /// An empty database on the shared cluster, named after the test and dropped with this value.
 ///
-/// When the test panics the database stays, and its URL is printed.
+/// When the test panics the database stays, and its URL is printed. Roles and the names of prepared transactions belong
+/// to the cluster, not to the database: derive them from [`name`](Self::name).
 #[derive(Debug)]
 pub struct TestDatabase {
     name: String,
@@ -25,10 +27,14 @@ impl TestDatabase {
     /// When there is no PostgreSQL, or it refuses; the message says why.
     pub async fn create() -> Self {
         let name = unique_name(thread::current().name().unwrap_or("test"));
-        let cluster = tokio::task::spawn_blocking(Cluster::shared).await.expect("the cluster starts or says why not");
+        let cluster = tokio::task::spawn_blocking(Cluster::shared).await;
+        let cluster = cluster.unwrap_or_else(|err| resume_unwind(err.into_panic())); // it has said why
         let admin = administrator(cluster.address()).await;
         let sql = create_statement(&admin, &name).await;
-        admin.batch_execute(&sql).await.unwrap_or_else(|err| panic!("cannot create the database {name}: {err:?}"));
+        admin
+            .batch_execute(&sql)
+            .await
+            .unwrap_or_else(|err| panic!("cannot create the database {name}: {err:?}"));
         Self { name }
     }
 
@@ -74,7 +80,8 @@ impl Drop for TestDatabase {
         // On a thread of its own, because this may run inside a runtime, which must not block. A database that stays
         // is harmless: its cluster goes away.
         let dropper = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
             runtime.block_on(async { administrator(address).await.batch_execute(&sql).await })
         });
         if let Ok(Err(err)) = dropper.join() {

@@ -56,10 +56,10 @@ fn candidates() -> Vec<PathBuf> {
         dirs.push(String::from_utf8_lossy(&output.stdout).trim().into());
     }
     for (parent, prefix) in [
-        ("/usr/lib/postgresql", ""),                         // Debian, Ubuntu
-        ("/usr", "pgsql-"),                                  // the PostgreSQL project's packages for Fedora and RHEL
-        ("/opt/homebrew/opt", "postgresql"),                 // Homebrew on Apple silicon
-        ("/usr/local/opt", "postgresql"),                    // Homebrew on Intel
+        ("/usr/lib/postgresql", ""),                          // Debian, Ubuntu
+        ("/usr", "pgsql-"), // the PostgreSQL project's packages for Fedora and RHEL
+        ("/opt/homebrew/opt", "postgresql"), // Homebrew on Apple silicon
+        ("/usr/local/opt", "postgresql"), // Homebrew on Intel
         ("/Applications/Postgres.app/Contents/Versions", ""), // Postgres.app
     ] {
         dirs.extend(newest_first(Path::new(parent), prefix).into_iter().map(|dir| dir.join("bin")));

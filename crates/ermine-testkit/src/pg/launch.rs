@@ -54,7 +54,10 @@ impl Launch {
     }
 
     /// The server, writing its log to `run/log` and ending with the thread that starts it. Later settings win.
-    pub(crate) fn postgres<'a>(&self, settings: impl IntoIterator<Item = (&'a str, &'a str)>) -> io::Result<Command> {
+    pub(crate) fn postgres<'a>(
+        &self,
+        settings: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> io::Result<Command> {
         let mut command = self.command("postgres");
         command.arg("-D").arg(self.data_dir()).arg("-k").arg(&self.run);
         for (name, value) in ALWAYS.iter().copied().chain(settings) {

@@ -111,7 +111,8 @@ pub(crate) fn failure_mark(run: &Path) -> PathBuf {
 
 fn supervise(run: &OsStr) -> io::Result<()> {
     let alive = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let required = |name: &str| env::var_os(name).ok_or_else(|| io::Error::other(format!("{name} is not set")));
+    let required =
+        |name: &str| env::var_os(name).ok_or_else(|| io::Error::other(format!("{name} is not set")));
     let locks = Locks(required(LOCKS)?.into());
     let launch = Launch { bin: required(BIN)?.into(), run: run.into(), account: account_from_environment() };
 

@@ -1,7 +1,12 @@
 use super::*;
 
 fn tcp() -> Address {
-    Address { host: "127.0.0.1".into(), port: 5433, user: "ada".into(), password: Some("it's @ \\ here".into()) }
+    Address {
+        host: "127.0.0.1".into(),
+        port: 5433,
+        user: "ada".into(),
+        password: Some("it's @ \\ here".into()),
+    }
 }
 
 #[test]

@@ -1,0 +1,9 @@
+//! The cases, by port. Each looks at one line of the contract, and the list in `suite.rs` names them all.
+
+pub(crate) mod append;
+pub(crate) mod highwater;
+pub(crate) mod progress;
+pub(crate) mod read;
+pub(crate) mod schema;
+pub(crate) mod view;
+pub(crate) mod wakeup;

@@ -1,0 +1,133 @@
+use ermine_core::{Epoch, ErrorKind, Seq, ShardName, TakenShard};
+
+use crate::{
+    Outcome, Stop,
+    bench::{Bench, Worker, patiently, poll_times, progress, put, shard, table, values},
+    outcome::{ensure, ensure_eq, ensure_kind},
+};
+
+pub(crate) async fn taking_raises_the_epoch_and_answers_with_progress(bench: &Bench<'_>) -> Outcome {
+    let (store, other) = (bench.ready().await?, bench.other().await?);
+    let shard = shard("Balance", 1);
+    let mut first = Worker::take(&*store, shard.clone()).await?;
+    ensure_eq!(first.batch.from, Seq::ZERO, "where a new shard starts");
+    let second = Worker::take(&*other, shard.clone()).await?;
+    ensure!(first.batch.epoch < second.batch.epoch, "taking a shard again did not raise its epoch");
+    let late = store.commit(first.next(5, Vec::new())).await;
+    ensure_kind!(late, ErrorKind::Fenced { .. }, "a commit in the epoch before the last taking");
+
+    first = second;
+    first.commit(&*other, 5, Vec::new()).await?;
+    let third = Worker::take(&*store, shard.clone()).await?;
+    ensure_eq!(third.batch.from, Seq::new(5), "where a shard at progress 5 starts");
+    ensure!(first.batch.epoch < third.batch.epoch, "taking a shard again did not raise its epoch");
+    let stored = progress(&*other, &shard).await?;
+    ensure_eq!((stored.seq, stored.epoch), (Seq::new(5), third.batch.epoch), "what is stored of the shard");
+    Ok(())
+}
+
+pub(crate) async fn taking_waits_for_a_commit_in_flight(bench: &Bench<'_>) -> Outcome {
+    let (store, other) = (bench.ready().await?, bench.other().await?);
+    let (balance, shard) = (table("Balance", 1), shard("Balance", 1));
+    let mut worker = Worker::take(&*store, shard.clone()).await?;
+    for round in 0..60_usize {
+        let (from, to) = (worker.batch.from, worker.batch.from.next());
+        let commit = store.commit(worker.next(to.get(), vec![put(&balance, "a", to.get())]));
+        let take = async {
+            // A little later each round, so that the taking meets the commit at every stage.
+            for _ in 0..round % 12 {
+                tokio::task::yield_now().await;
+            }
+            Worker::take(&*other, shard.clone()).await
+        };
+        let (committed, taken) = tokio::join!(commit, take);
+        worker = taken?;
+        let start = worker.batch.from;
+        match &committed {
+            Ok(()) => ensure_eq!(start, to, "where the taker has to start after the commit succeeded"),
+            Err(error) if matches!(error.kind(), ErrorKind::Fenced { .. }) => {
+                ensure_eq!(start, from, "where the taker has to start after the commit was fenced");
+            }
+            Err(error) => return Err(Stop::Broken(format!("a commit met a taking: {error:?}"))),
+        }
+        let stored = progress(&*store, &shard).await?.seq;
+        ensure_eq!(stored, start, "progress a while after the taking");
+        let stored = values(&*store, &balance, &["a"]).await?[0].unwrap_or_default();
+        ensure_eq!(stored, start.get(), "the view a while after the taking");
+    }
+    Ok(())
+}
+
+pub(crate) async fn shards_are_taken_in_order_all_or_none(bench: &Bench<'_>) -> Outcome {
+    let (store, other) = (bench.ready().await?, bench.other().await?);
+    let shards = [shard("Ride", 1), shard("Balance", 2), shard("Balance", 1), shard("Ride", 2)];
+    let backward: Vec<ShardName> = shards.iter().rev().cloned().collect();
+    let taken = store.take_shards(&shards).await?;
+    ensure_eq!(names(&taken), shards, "shards in the answer");
+    for _ in 0..25 {
+        let (one, two) = tokio::join!(store.take_shards(&shards), other.take_shards(&backward));
+        ensure_eq!(names(&one?), shards, "shards in the answer");
+        ensure_eq!(names(&two?), backward, "shards in the answer");
+    }
+    let base = epochs(bench, &shards).await?;
+    ensure!(base.iter().all(|epoch| *epoch == base[0]), "shards that were always taken together: {base:?}");
+
+    for polls in 0..100 {
+        let taken = poll_times(polls, store.take_shards(&shards)).await;
+        // Waits for a taking that was given up and is still on its way.
+        other.take_shards(&shards).await?;
+        let epochs = epochs(bench, &shards).await?;
+        let even = epochs.iter().all(|epoch| *epoch == epochs[0]);
+        ensure!(even, "a taking that was dropped at poll {polls} took some shards only: {epochs:?}");
+        if let Some(taken) = taken {
+            taken?;
+            return Ok(());
+        }
+    }
+    Err(Stop::Skipped("taking shards asks to be polled more than 100 times".into()))
+}
+
+pub(crate) async fn progress_survives_a_restart(bench: &Bench<'_>) -> Outcome {
+    let store = bench.ready().await?;
+    let shard = shard("Balance", 1);
+    let mut worker = Worker::take(&*store, shard.clone()).await?;
+    worker.batch.unknown_events = 3;
+    worker.commit(&*store, 7, Vec::new()).await?;
+    let before = progress(&*store, &shard).await?;
+    if let Some(other) = bench.true_other().await? {
+        ensure_eq!(progress(&*other, &shard).await?, before, "progress as another node reads it");
+    }
+    if !bench.restart().await {
+        return Err(Stop::Skipped("the harness cannot restart the store".into()));
+    }
+    let after = patiently(|| store.read_progress()).await?;
+    ensure_eq!(after, [before], "progress after a restart");
+    Ok(())
+}
+
+pub(crate) async fn all_progress_is_in_the_order_of_the_names(bench: &Bench<'_>) -> Outcome {
+    let store = bench.ready().await?;
+    ensure_eq!(store.read_progress().await?.len(), 0, "progress of a store in which nothing was taken");
+    let mut shards: Vec<ShardName> =
+        ["b", "Z", "a", "A", "\u{e4}"].iter().map(|projection| shard(projection, 1)).collect();
+    shards.push(shard("a", 2));
+    for shard in &shards {
+        Worker::take(&*store, shard.clone()).await?.commit(&*store, 2, Vec::new()).await?;
+    }
+    shards.sort_unstable();
+    let found: Vec<ShardName> = store.read_progress().await?.into_iter().map(|p| p.shard).collect();
+    ensure_eq!(found, shards, "shards in the order of their progress");
+    Ok(())
+}
+
+fn names(taken: &[TakenShard]) -> Vec<ShardName> {
+    taken.iter().map(|taken| taken.shard.clone()).collect()
+}
+
+async fn epochs(bench: &Bench<'_>, shards: &[ShardName]) -> Result<Vec<Epoch>, Stop> {
+    let mut epochs = Vec::with_capacity(shards.len());
+    for shard in shards {
+        epochs.push(progress(&*bench.fresh(), shard).await?.epoch);
+    }
+    Ok(epochs)
+}

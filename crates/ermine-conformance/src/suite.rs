@@ -1,0 +1,198 @@
+//! The list of all cases, and what makes tests of them.
+
+use crate::{Case, Harness, Stop};
+
+/// Makes a test of every case, named after it, in a module for its port.
+///
+/// The argument is anything that can be called without arguments and gives a future of a [`Harness`]: the name of an async
+/// function, or a closure. It is called once per test. The adapter's crate needs no dependency besides this one: each test
+/// runs on a tokio runtime with two threads and all drivers on. See the [crate](crate) for an example.
+#[macro_export]
+macro_rules! suite {
+    ($factory:expr) => {
+        $crate::__each_case! { __tests [$factory] }
+    };
+}
+
+/// Every line of every contract, and the case for it: the table of contents of the suite.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __each_case {
+    ($to:ident [$($with:tt)*]) => {
+        $crate::$to! { [$($with)*]
+            append {
+                all_streams_of_a_batch_are_appended_or_none =
+                    "All streams of a batch are appended, or none is.";
+                events_of_a_stream_are_numbered_without_holes =
+                    "Events of a stream are numbered 1, 2, 3 without holes, in the order of the batch.";
+                sequence_numbers_ascend_in_the_order_of_the_batch =
+                    "Sequence numbers ascend in the order of the batch.";
+                a_version_conflict_names_both_versions_and_draws_no_number =
+                    "A version conflict names stream and both versions, and draws no number.";
+                an_idempotent_batch_answers_as_the_first_time =
+                    "An idempotent batch whose ids are all recorded answers as the first time and changes nothing.";
+                a_partly_known_batch_is_refused_with_the_known_ids =
+                    "An idempotent batch of which only some ids are recorded is refused with those ids and changes nothing.";
+                a_recorded_id_is_refused_in_a_plain_batch =
+                    "An event id that is recorded already is refused in a batch that is not idempotent, and nothing changes.";
+                batches_in_opposite_order_both_succeed =
+                    "Two batches over the same streams in opposite order both succeed.";
+                bodies_over_a_megabyte_come_back =
+                    "Bodies of over a megabyte come back as they went in.";
+            }
+            read {
+                a_page_holds_every_wanted_event_in_order =
+                    "A page holds every wanted event of its range, in sequence order.";
+                a_full_page_ends_at_the_last_event_it_saw =
+                    "A page that is full ends at the last event it saw; any other ends at the ceiling that was asked for.";
+                a_page_ends_with_the_event_that_reaches_its_bytes =
+                    "A page ends with the event that reaches its bytes, and holds at least one event where there is one.";
+                events_that_others_want_are_left_out =
+                    "Events of types that other projections want are left out.";
+                unknown_events_come_without_bodies_and_count =
+                    "Events of unknown types come without their bodies, and count towards the page.";
+                a_page_of_another_incarnation_is_rewound =
+                    "A page asked for in another incarnation is `Rewound`.";
+                a_stream_is_read_after_a_version_up_to_the_limit =
+                    "Reading a stream gives its events after a version, in order, up to the limit.";
+            }
+            highwater {
+                the_fields_of_an_observation_are_read_in_order =
+                    "The fields of an observation are read in their order, each after the one before it has been answered.";
+                an_append_in_flight_shows_as_evidence =
+                    "An append in flight shows as evidence from before it draws its first number until it has ended.";
+                a_rolled_back_append_leaves_and_its_numbers_stay_dead =
+                    "A rolled back append leaves the evidence, and its numbers stay dead.";
+                the_incarnation_changes_with_a_loss_and_stays_otherwise =
+                    "The incarnation changes when the store loses anything it had shown, and stays otherwise.";
+                explain_names_every_append_that_holds_the_mark =
+                    "`explain` names every append that keeps the mark from moving.";
+            }
+            wakeup {
+                an_append_after_arming_wakes_the_waiter =
+                    "An append that starts after the bell was armed wakes the waiter, until the arming expires.";
+                nothing_correct_rests_on_a_wake_up =
+                    "A wake-up is a hint: it may be late, missing or without cause, and nothing correct rests on it.";
+                a_wake_up_between_two_waits_is_not_lost =
+                    "A wake-up that comes between two waits is not lost.";
+            }
+            view {
+                operations_and_progress_become_visible_together =
+                    "The operations and the progress of a batch become visible together or not at all.";
+                operations_take_effect_in_their_order =
+                    "Operations take effect as if one by one in their order; storing or deleting a view twice leaves the last.";
+                an_older_epoch_is_fenced_with_the_newest =
+                    "A batch of an older epoch changes nothing and is `Fenced` with the newest epoch.";
+                a_batch_that_starts_elsewhere_is_out_of_order =
+                    "A batch that does not start at the stored progress changes nothing and is `OutOfOrder` with the stored progress.";
+                a_batch_of_another_incarnation_is_rewound =
+                    "A batch of another incarnation changes nothing and is `Rewound`.";
+                a_batch_that_ends_where_it_starts_moves_nothing =
+                    "A batch with `to == from` changes views and does not move progress.";
+                unknown_events_are_counted_in_the_same_commit =
+                    "Unknown events are counted in the same commit.";
+                dropping_a_commit_leaves_nothing_half_done =
+                    "Dropping a pending `commit` leaves the outcome open and nothing half done: read the progress before going on.";
+                views_of_two_tables_or_tenants_never_meet =
+                    "Views of two tables, or of two tenants, never meet.";
+                loading_answers_in_the_order_of_the_keys =
+                    "Loading views answers in the order of the keys, `None` where there is no view.";
+                a_query_is_in_bytewise_order_after_an_id_up_to_the_limit =
+                    "A query gives views in the bytewise order of their ids, after the id asked for, up to the limit.";
+            }
+            progress {
+                taking_raises_the_epoch_and_answers_with_progress =
+                    "Taking a shard raises its epoch and answers with the stored progress; a new shard starts at 0.";
+                taking_waits_for_a_commit_in_flight =
+                    "Taking a shard waits for a commit in flight, so the answer is where the taker has to start.";
+                shards_are_taken_in_order_all_or_none =
+                    "Shards are taken in the order of the request, all or none.";
+                progress_survives_a_restart =
+                    "Progress survives a restart of the store.";
+                all_progress_is_in_the_order_of_the_names =
+                    "All progress is given in the order of the shards' names.";
+            }
+            schema {
+                migrating_is_idempotent_and_safe_from_many_nodes =
+                    "Migrating is idempotent, and safe when many nodes start at once.";
+                migrating_keeps_what_is_stored =
+                    "Migrating keeps what is stored.";
+                a_store_that_was_not_migrated_is_refused =
+                    "A store that has not been migrated is refused by `check`, with the remedy.";
+                a_store_whose_promises_hold_passes =
+                    "A store whose promises hold passes `check`.";
+            }
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __tests {
+    ([$factory:expr] $($port:ident { $($case:ident = $promise:literal;)* })*) => {
+        $(
+            mod $port {
+                #[allow(unused_imports)]
+                use super::*;
+
+                $(
+                    #[doc = $promise]
+                    #[test]
+                    fn $case() {
+                        $crate::run(stringify!($port), stringify!($case), $factory);
+                    }
+                )*
+            }
+        )*
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __registry {
+    ([] $($port:ident { $($case:ident = $promise:literal;)* })*) => {
+        /// Every case, in the order of the contracts.
+        pub static CASES: &[$crate::Case] = &[$($(
+            $crate::Case {
+                port: stringify!($port),
+                name: stringify!($case),
+                promise: $promise,
+                run: |bench| Box::pin($crate::cases::$port::$case(bench)),
+            },
+        )*)*];
+    };
+}
+
+__each_case! { __registry [] }
+
+/// The case of a port and a name.
+#[must_use]
+pub fn case(port: &str, name: &str) -> Option<&'static Case> {
+    CASES.iter().find(|case| case.port == port && case.name == name)
+}
+
+/// Runs one case as a test: what [`suite!`](crate::suite) makes the tests of.
+///
+/// # Panics
+///
+/// When the promise is broken, with the promise and how it was broken.
+pub fn run<H, F>(port: &str, name: &str, factory: impl FnOnce() -> F)
+where
+    H: Harness,
+    F: Future<Output = H>,
+{
+    let case = case(port, name).expect("the suite names only cases that it has");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let outcome = runtime.expect("a test can have a runtime").block_on(async {
+        let harness = factory().await;
+        case.check(&harness).await
+    });
+    match outcome {
+        Ok(()) => {}
+        Err(Stop::Skipped(why)) => println!("skipped {port}::{name}: {why}"),
+        Err(Stop::Broken(how)) => panic!(
+            "the contract of `ermine_core::ports::{port}` is broken:\n  promise: {}\n  but:     {how}",
+            case.promise()
+        ),
+    }
+}

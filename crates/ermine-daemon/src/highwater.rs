@@ -1,0 +1,216 @@
+//! The driver of the mark: asks the store, lets the tracker decide, publishes.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use ermine_core::{
+    Error, ErrorKind, EventFilter, EventRange, Evidence, Observation, Observe, PageRequest, Result, Seq,
+    TypeName,
+    ports::{Registration, Store, WakeReason},
+};
+use ermine_highwater::{Outlook, Pace, Policy, Round, Tempo, Tracker, Verdict, Wait};
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Mark, Settings, backoff::Backoff, metrics};
+
+/// How long to wait before the store is looked at again after it broke a promise.
+const REFUSED_PAUSE: Duration = Duration::from_secs(10);
+/// How soon to look again when nobody can ring.
+const DEAF_PAUSE: Duration = Duration::from_secs(1);
+
+/// Moves the mark of one store.
+#[derive(Debug)]
+pub(crate) struct HighWater {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) settings: Arc<Settings>,
+    /// `None`: whatever is exact for the evidence that the store gives.
+    pub(crate) policy: Option<Policy>,
+    pub(crate) registration: Registration,
+    /// All types that something registered wants.
+    pub(crate) known: Vec<TypeName>,
+    pub(crate) marks: watch::Sender<Option<Mark>>,
+    /// Why the mark does not move, where it should.
+    pub(crate) trouble: watch::Sender<Option<String>>,
+    /// How many pages with events shards have loaded.
+    pub(crate) pages_loaded: Arc<AtomicU64>,
+}
+
+impl HighWater {
+    /// Runs until told to stop, whatever fails.
+    pub(crate) async fn run(&self, stop: CancellationToken) {
+        let mut backoff = Backoff::new(self.settings.retry_first, self.settings.retry_max);
+        loop {
+            let error = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                followed = self.follow(&mut backoff) => match followed {
+                    Ok(never) => match never {},
+                    Err(error) => error,
+                },
+            };
+            let delay = match error.kind() {
+                ErrorKind::Transient | ErrorKind::OutcomeUnknown | ErrorKind::TimedOut => {
+                    backoff.next_delay()
+                }
+                ErrorKind::Rewound => Duration::ZERO,
+                _ => REFUSED_PAUSE,
+            };
+            if error.is_transient() || *error.kind() == ErrorKind::Rewound {
+                tracing::warn!(?delay, "the mark stands still for a moment: {}", error.chain());
+            } else {
+                tracing::error!(?delay, "the mark stands still: {}", error.chain());
+            }
+            self.trouble.send_replace(Some(error.chain()));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(delay) => {}
+            }
+        }
+    }
+
+    /// Follows the log from the stored progress on, until something fails. Nothing is remembered from before.
+    async fn follow(&self, backoff: &mut Backoff) -> Result<Infallible> {
+        self.in_time("checking the store", self.store.check(&self.registration)).await?;
+        let began = Instant::now();
+        let mut checked = began;
+        // A crash between reading progress and the first observation must not go unnoticed, so the incarnation comes
+        // first.
+        let first = self.observe(Observe { mark: Seq::ZERO, bell: ermine_core::Bell::Leave }).await?;
+        let progress = self.in_time("reading progress", self.store.read_progress()).await?;
+        let highest = progress.iter().map(|p| p.seq).max().unwrap_or_default();
+        let policy = self.policy.map_or_else(|| exact_policy(&first.evidence), Ok)?;
+        let mut tracker = Tracker::resume(highest, policy).in_incarnation(first.incarnation);
+        let mut pace = Pace::new(Tempo::default());
+        let mut listening = true;
+        let mut pages_loaded = self.pages_loaded.load(Ordering::Relaxed);
+        loop {
+            if checked.elapsed() >= self.settings.check_every {
+                self.in_time("checking the store", self.store.check(&self.registration)).await?;
+                checked = Instant::now();
+            }
+            let look = pace.look(began.elapsed(), listening);
+            let asked = Instant::now();
+            let observation = self.observe(Observe { mark: tracker.mark(), bell: look.bell }).await?;
+            let pages_now = self.pages_loaded.load(Ordering::Relaxed);
+            let round = Round {
+                now: began.elapsed(),
+                took: asked.elapsed(),
+                last: observation.last,
+                busy: std::mem::replace(&mut pages_loaded, pages_now) != pages_now,
+            };
+            let verdict = tracker.handle_observation(&observation, look.armed);
+            let wait = pace.handle_verdict(&verdict, &round);
+            self.act(verdict, &tracker, &observation).await?;
+            backoff.succeeded();
+            listening = self.rest(wait).await;
+        }
+    }
+
+    async fn act(&self, verdict: Verdict, tracker: &Tracker, observation: &Observation) -> Result<()> {
+        match verdict {
+            Verdict::Sound(outlook) => {
+                self.publish(Mark { seq: tracker.mark(), incarnation: observation.incarnation });
+                self.account_for_skips(outlook, observation).await
+            }
+            Verdict::Rewound { .. } => Err(Error::rewound()),
+            Verdict::Backwards { last, known } => Err(Error::new(
+                ErrorKind::Refused,
+                format!(
+                    "the store's last number is {last}, and {known} was drawn or applied before: it was restored from an \
+                     older backup or its sequence was set back; reset the progress of every shard to the state of \
+                     the backup before going on"
+                ),
+            )),
+            Verdict::Unfit { policy, evidence } => Err(Error::configuration(format!(
+                "the policy \"{policy}\" cannot read what the store gives: {evidence}; choose the policy that fits the store"
+            ))),
+            other => Err(Error::fatal(format!("a verdict that this driver does not know: {other:?}"))),
+        }
+    }
+
+    fn publish(&self, mark: Mark) {
+        metrics::observed(mark.seq);
+        self.marks.send_if_modified(|published| {
+            let changed = *published != Some(mark);
+            *published = Some(mark);
+            changed
+        });
+        self.trouble.send_if_modified(|trouble| trouble.take().is_some());
+    }
+
+    /// Only under a policy that goes by the clock: says what was skipped, and what of it came after all.
+    async fn account_for_skips(&self, outlook: Outlook, observation: &Observation) -> Result<()> {
+        if let Some(range) = outlook.skipped {
+            metrics::skipped(range.span());
+            tracing::warn!(%range, "numbers skipped by the clock: an event that still comes there is lost");
+        }
+        for range in outlook.look_back {
+            let late = self.visible_in(range, observation).await?;
+            if late > 0 {
+                metrics::skipped_late(late as u64);
+                tracing::error!(%range, events = late, "events came after their numbers had been skipped by the clock");
+            }
+        }
+        for range in outlook.released {
+            tracing::info!(%range, "skipped numbers are looked at no longer");
+        }
+        Ok(())
+    }
+
+    async fn visible_in(&self, range: EventRange, observation: &Observation) -> Result<usize> {
+        let request = PageRequest {
+            range,
+            filter: EventFilter::new(self.known.iter().cloned(), []),
+            events_max: self.settings.page_events_max,
+            bytes_max: self.settings.page_bytes_max,
+            incarnation: observation.incarnation,
+        };
+        let page = self.in_time("looking back at skipped numbers", self.store.load_page(request)).await?;
+        Ok(page.events.len() + page.unknown.len())
+    }
+
+    /// Waits as the pace says. Whether somebody could have rung.
+    async fn rest(&self, wait: Wait) -> bool {
+        if !wait.pause.is_zero() {
+            tokio::time::sleep(wait.pause).await;
+        }
+        match self.store.wait(wait.listen).await {
+            WakeReason::Rang | WakeReason::TimedOut => true,
+            WakeReason::Deaf => {
+                tokio::time::sleep(wait.listen.min(DEAF_PAUSE)).await;
+                false
+            }
+        }
+    }
+
+    async fn observe(&self, request: Observe) -> Result<Observation> {
+        self.in_time("observing the log", self.store.observe(request)).await
+    }
+
+    async fn in_time<T>(&self, doing: &'static str, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let deadline = self.settings.call_deadline;
+        match tokio::time::timeout(deadline, call).await {
+            Ok(answer) => answer.map_err(|e| e.context(doing)),
+            Err(_) => Err(Error::transient(format!("{doing}: no answer within {deadline:?}"))),
+        }
+    }
+}
+
+/// The policy that loses nothing with such evidence.
+fn exact_policy(evidence: &Evidence) -> Result<Policy> {
+    match evidence {
+        Evidence::Floors(_) => Ok(Policy::Floors),
+        Evidence::Holders(_) => Ok(Policy::SequenceEpochs),
+        _ => Err(Error::configuration(
+            "this store cannot prove which numbers are settled, so that only a policy that goes by the clock can follow \
+             it; such a policy may lose events and has to be asked for: DaemonBuilder::policy(Policy::timed_skip())",
+        )),
+    }
+}

@@ -1,0 +1,91 @@
+use std::{num::NonZeroUsize, time::Duration};
+
+use ermine_core::{Error, Result};
+
+/// How the engine spends memory and time. The defaults were chosen by measurement; see `cargo xtask bench`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The most events in a page. Bigger pages write a view less often while catching up; smaller ones cost less
+    /// memory. Default 5,000 events.
+    pub page_events_max: NonZeroUsize,
+    /// A page ends with the event that reaches this many bytes of bodies. Default 8 MiB.
+    pub page_bytes_max: usize,
+    /// How many events a shard holds between loading and the answer to their commit. Default 20,000 events.
+    pub in_flight_events_max: usize,
+    /// How many bytes of bodies a shard holds between loading and the answer to their commit. Default 32 MiB.
+    pub in_flight_bytes_max: usize,
+    /// How many bytes of views a shard remembers, so that it need not read them again. Default 16 MiB.
+    pub cache_bytes_max: usize,
+    /// How many threads fold one page. Default: the machine's, at most 4.
+    pub fold_threads: NonZeroUsize,
+    /// How long an open page may take to be committed after the daemon was told to stop. Default 5 s.
+    pub drain_deadline: Duration,
+    /// How long one call of the store may take before it counts as lost. Default 60 s.
+    pub call_deadline: Duration,
+    /// The delay after the first of several transient failures in a row; it doubles up to [`Settings::retry_max`].
+    /// Default 50 ms.
+    pub retry_first: Duration,
+    /// The longest delay after a transient failure. Default 2 s.
+    pub retry_max: Duration,
+    /// The delay after the first failure that is not transient; it doubles up to [`Settings::pause_max`]. Default 5 s.
+    pub pause_first: Duration,
+    /// The longest pause. Default 5 min.
+    pub pause_max: Duration,
+    /// How long a shard that was taken over by another process waits before it looks whether that process is still
+    /// at work. Default 10 s.
+    pub fenced_retry: Duration,
+    /// How often the store's promises are checked again. Default 60 s.
+    pub check_every: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(4);
+        Self {
+            page_events_max: NonZeroUsize::new(5_000).expect("not 0"),
+            page_bytes_max: 8 << 20,
+            in_flight_events_max: 20_000,
+            in_flight_bytes_max: 32 << 20,
+            cache_bytes_max: 16 << 20,
+            fold_threads: NonZeroUsize::new(threads).expect("not 0"),
+            drain_deadline: Duration::from_secs(5),
+            call_deadline: Duration::from_secs(60),
+            retry_first: Duration::from_millis(50),
+            retry_max: Duration::from_secs(2),
+            pause_first: Duration::from_secs(5),
+            pause_max: Duration::from_secs(300),
+            fenced_retry: Duration::from_secs(10),
+            check_every: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Settings {
+    /// Refuses what cannot work.
+    pub(crate) fn check(&self) -> Result<()> {
+        let page = self.page_events_max.get();
+        if self.in_flight_events_max < page {
+            return Err(Error::configuration(format!(
+                "in_flight_events_max is {} and must be at least page_events_max, which is {page}",
+                self.in_flight_events_max
+            )));
+        }
+        if self.page_bytes_max == 0 || self.in_flight_bytes_max < self.page_bytes_max {
+            return Err(Error::configuration(format!(
+                "in_flight_bytes_max is {} and must be at least page_bytes_max, which is {} and must not be 0",
+                self.in_flight_bytes_max, self.page_bytes_max
+            )));
+        }
+        for (name, first, max) in
+            [("retry", self.retry_first, self.retry_max), ("pause", self.pause_first, self.pause_max)]
+        {
+            if first.is_zero() || max < first {
+                return Err(Error::configuration(format!(
+                    "{name}_first is {first:?} and {name}_max is {max:?}: the first must not be 0 nor above the other"
+                )));
+            }
+        }
+        Ok(())
+    }
+}

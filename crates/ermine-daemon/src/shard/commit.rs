@@ -1,0 +1,46 @@
+use std::sync::Arc;
+
+use ermine_core::{EventRange, Result, ports::Store};
+use tokio::sync::{mpsc, watch};
+
+use super::{Shard, answer, fold::Folded};
+use crate::{Settings, ShardState, ShardStatus, metrics};
+
+/// The third stage: commits batches one after the other and publishes how far the shard has come.
+pub(super) struct Committer {
+    pub(super) shard: Arc<Shard>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) status: Arc<watch::Sender<ShardStatus>>,
+    /// Tells the folder which pages need no longer be remembered as in flight.
+    pub(super) committed: watch::Sender<u64>,
+}
+
+impl Committer {
+    pub(super) async fn run(self, mut batches: mpsc::Receiver<Folded>) -> Result<()> {
+        while let Some(Folded { number, events, batch, share }) = batches.recv().await {
+            let (from, to) = (batch.from, batch.to);
+            let (operations, unknown) = (batch.operations.len(), batch.unknown_events);
+            let began = tokio::time::Instant::now();
+            let doing = || match EventRange::new(from, to) {
+                Some(range) => format!("committing events {range} of shard {}", self.shard.name),
+                None => format!("committing shard {} at {to}", self.shard.name),
+            };
+            answer(self.settings.call_deadline, doing, self.store.commit(batch)).await?;
+            tracing::debug!(
+                shard = %self.shard.name, floor = %from, ceiling = %to, events, operations,
+                commit_ms = began.elapsed().as_secs_f64() * 1e3, "range committed"
+            );
+            metrics::committed(&self.shard.name, events, operations, to);
+            self.committed.send_replace(number);
+            self.status.send_modify(|status| {
+                status.progress = to;
+                status.state = ShardState::Running;
+                status.unknown_events += unknown;
+                status.failures = 0;
+            });
+            drop(share);
+        }
+        Ok(())
+    }
+}

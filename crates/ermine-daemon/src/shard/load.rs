@@ -1,0 +1,92 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use ermine_core::{Error, EventPage, EventRange, PageRequest, Result, Seq, ports::Store};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Mode, Shard, answer,
+    budget::{Budget, Share},
+};
+use crate::{Mark, Settings};
+
+/// A page on its way, with its part of the budget.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) page: EventPage,
+    pub(super) share: Share,
+}
+
+/// The first stage: reads the log from the shard's position to the mark, page by page.
+pub(super) struct Loader {
+    pub(super) shard: Arc<Shard>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) mode: Mode,
+    /// The mark in whose incarnation this pipeline runs.
+    pub(super) start: Mark,
+    pub(super) marks: watch::Receiver<Option<Mark>>,
+    pub(super) position: Seq,
+    /// Counts pages with events, for the pace of the mark.
+    pub(super) pages_loaded: Arc<AtomicU64>,
+}
+
+impl Loader {
+    /// Ends well when told to stop, when the rebuild's ceiling has been loaded, or when nobody takes pages any more.
+    pub(super) async fn run(mut self, pages: mpsc::Sender<Loaded>, stop: CancellationToken) -> Result<()> {
+        let budget = Budget::new(&self.settings);
+        while !self.mode.is_finished(self.position) {
+            let loaded = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                loaded = self.next(&budget) => loaded?,
+            };
+            let Some(loaded) = loaded else { return Ok(()) };
+            self.position = loaded.page.range.ceiling();
+            if pages.send(loaded).await.is_err() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The next page; `None` when the daemon that moves the mark has gone.
+    async fn next(&mut self, budget: &Budget) -> Result<Option<Loaded>> {
+        let mut share = budget.reserve_page().await;
+        let Some(range) = self.next_range().await? else { return Ok(None) };
+        let request = PageRequest {
+            range,
+            filter: self.shard.filter.clone(),
+            events_max: self.settings.page_events_max,
+            bytes_max: self.settings.page_bytes_max,
+            incarnation: self.start.incarnation,
+        };
+        let doing = || format!("loading events {range} for shard {}", self.shard.name);
+        let page = answer(self.settings.call_deadline, doing, self.store.load_page(request)).await?;
+        if !page.events.is_empty() {
+            self.pages_loaded.fetch_add(1, Ordering::Relaxed);
+        }
+        share.shrink_to(page.events.len() + page.unknown.len(), page.bytes());
+        Ok(Some(Loaded { page, share }))
+    }
+
+    /// Waits until there is something settled to load.
+    async fn next_range(&mut self) -> Result<Option<EventRange>> {
+        loop {
+            if let Some(mark) = *self.marks.borrow_and_update() {
+                if mark.incarnation != self.start.incarnation {
+                    return Err(Error::rewound());
+                }
+                if let Some(range) = EventRange::new(self.position, self.mode.limit(mark.seq)) {
+                    return Ok(Some(range));
+                }
+            }
+            if self.marks.changed().await.is_err() {
+                return Ok(None);
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+use std::fmt;
+
+use ermine_core::{Epoch, Seq, ShardName, Timestamp};
+
+/// What a shard is doing, as its worker says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShardStatus {
+    /// Which shard.
+    pub shard: ShardName,
+    /// What it is doing.
+    pub state: ShardState,
+    /// Every event at or below it has been applied, and the commit has been answered.
+    pub progress: Seq,
+    /// The epoch in which this process holds the shard, where it does.
+    pub epoch: Option<Epoch>,
+    /// Events of unknown types that this process has passed in this shard.
+    pub unknown_events: u64,
+    /// Failures since the last commit.
+    pub failures: u32,
+}
+
+impl ShardStatus {
+    pub(crate) fn starting(shard: ShardName) -> Self {
+        Self {
+            shard,
+            state: ShardState::Starting,
+            progress: Seq::ZERO,
+            epoch: None,
+            unknown_events: 0,
+            failures: 0,
+        }
+    }
+}
+
+impl fmt::Display for ShardStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is at {}, {}", self.shard, self.progress, self.state)
+    }
+}
+
+/// What a shard's worker is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ShardState {
+    /// It waits for the mark, or takes the shard.
+    Starting,
+    /// It follows the log.
+    Running,
+    /// A passing fault has stopped it for a moment.
+    Retrying {
+        /// What failed.
+        reason: String,
+        /// When it goes on.
+        retry_at: Timestamp,
+    },
+    /// A failure that will not pass by itself has stopped it.
+    Paused {
+        /// What failed.
+        reason: String,
+        /// When it tries again.
+        retry_at: Timestamp,
+    },
+    /// Another process has taken the shard.
+    Fenced {
+        /// When it looks whether that process is still at work.
+        retry_at: Timestamp,
+    },
+    /// It has ended, by request or for good.
+    Stopped {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl fmt::Display for ShardState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting => f.write_str("starting"),
+            Self::Running => f.write_str("running"),
+            Self::Retrying { reason, retry_at } => write!(f, "trying again at {retry_at:.0}: {reason}"),
+            Self::Paused { reason, retry_at } => write!(f, "paused until {retry_at:.0}: {reason}"),
+            Self::Fenced { retry_at } => {
+                write!(f, "taken over by another process, looking again at {retry_at:.0}")
+            }
+            Self::Stopped { reason } => write!(f, "stopped: {reason}"),
+        }
+    }
+}

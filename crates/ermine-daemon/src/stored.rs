@@ -1,0 +1,51 @@
+use std::time::Duration;
+
+use ermine_core::{Error, ErrorKind, Position, Result, ShardName, ports::Store};
+
+/// The longest time between two looks.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_millis(100);
+
+/// Waits until the stored progress of each of `shards` has reached `position`, whichever process runs them.
+///
+/// # Errors
+///
+/// [`TimedOut`](ErrorKind::TimedOut) that names each shard that lags and where it is.
+///
+/// # Cancellation
+///
+/// Safe: it only reads.
+pub async fn wait_for_stored(
+    store: &dyn Store,
+    shards: &[ShardName],
+    position: Position,
+    timeout: Duration,
+) -> Result<()> {
+    let began = tokio::time::Instant::now();
+    let mut pause = Duration::from_millis(2);
+    loop {
+        let progress = store.read_progress().await?;
+        let at = |shard: &ShardName| {
+            progress.iter().find(|p| p.shard == *shard).map(|p| p.seq).unwrap_or_default()
+        };
+        let lagging: Vec<String> = shards
+            .iter()
+            .filter(|s| at(s) < position.seq())
+            .map(|s| format!("{s} is at {}", at(s)))
+            .collect();
+        if lagging.is_empty() {
+            return Ok(());
+        }
+        if began.elapsed() >= timeout {
+            return Err(Error::new(
+                ErrorKind::TimedOut,
+                format!(
+                    "waited {timeout:?} for position {position}: {}; no daemon runs in this process, so another one \
+                     has to",
+                    lagging.join("; ")
+                ),
+            ));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LOOK_AT_LEAST_EVERY);
+    }
+}

@@ -1,0 +1,144 @@
+//! A small domain, and a daemon that runs over a memory store.
+
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use ermine_core::{
+    Aggregate, AppendBatch, ApplyError, DomainEvent, NewEvent, Position, ProjectionName, Recorded, Result,
+    ShardName, StreamAppend, StreamId, ViewId, ViewKey, ViewTable,
+    ports::{EventAppender, Store, ViewStore},
+    single_stream,
+};
+use ermine_daemon::{Daemon, DaemonBuilder, Handle, Settings, ShardState};
+use ermine_memory::MemoryStore;
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub const SOON: Duration = Duration::from_secs(20);
+
+#[derive(DomainEvent)]
+#[event(crate = "ermine_core")]
+pub enum TripEvent {
+    Travelled { km: u64 },
+    Poisoned,
+    Ended,
+}
+
+/// Remembers every event in order, so that nothing lost, doubled or overtaken goes unseen.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trip {
+    pub km: Vec<u64>,
+}
+
+/// While false, `Poisoned` is refused; for tests that mend the code while the daemon runs.
+pub static ANTIDOTE: AtomicBool = AtomicBool::new(false);
+
+impl Aggregate for Trip {
+    type Event = TripEvent;
+
+    fn evolve(trip: Option<Self>, event: &Recorded<TripEvent>) -> Result<Option<Self>, ApplyError> {
+        let mut trip = trip.unwrap_or_default();
+        match event.data() {
+            TripEvent::Travelled { km: 13_000 } => panic!("13,000 km frighten this projection"),
+            TripEvent::Travelled { km } => trip.km.push(*km),
+            TripEvent::Poisoned if ANTIDOTE.load(Ordering::SeqCst) => {}
+            TripEvent::Poisoned => return Err(ApplyError::msg("poison")),
+            TripEvent::Ended => return Ok(None),
+        }
+        Ok(Some(trip))
+    }
+}
+
+pub fn travelled(stream: &str, km: impl IntoIterator<Item = u64>) -> AppendBatch {
+    batch(stream, km.into_iter().map(|km| TripEvent::Travelled { km }))
+}
+
+pub fn batch(stream: &str, events: impl IntoIterator<Item = TripEvent>) -> AppendBatch {
+    let events = events.into_iter().map(|e| NewEvent::of(&e).unwrap()).collect();
+    AppendBatch::new().stream(StreamAppend::new(StreamId::new(stream).unwrap(), events))
+}
+
+pub fn settings() -> Settings {
+    let mut settings = Settings::default();
+    settings.retry_first = Duration::from_millis(1);
+    settings.retry_max = Duration::from_millis(20);
+    settings.pause_first = Duration::from_millis(5);
+    settings.pause_max = Duration::from_millis(50);
+    settings.fenced_retry = Duration::from_millis(50);
+    settings
+}
+
+pub fn small_pages(events: usize) -> Settings {
+    let mut settings = settings();
+    settings.page_events_max = NonZeroUsize::new(events).unwrap();
+    settings.in_flight_events_max = events * 3;
+    settings
+}
+
+/// A daemon at work; dropping it ends it at once.
+pub struct Rig {
+    pub store: MemoryStore,
+    pub handle: Handle,
+    pub stop: CancellationToken,
+    pub tasks: JoinSet<Result<()>>,
+}
+
+impl Rig {
+    pub fn start(store: &MemoryStore, settings: Settings) -> Self {
+        Self::run(store, builder(store).settings(settings))
+    }
+
+    pub fn run(store: &MemoryStore, builder: DaemonBuilder) -> Self {
+        let daemon = builder.build().unwrap();
+        let (handle, stop, mut tasks) = (daemon.handle(), CancellationToken::new(), JoinSet::new());
+        tasks.spawn(daemon.run(stop.clone()));
+        Self { store: store.clone(), handle, stop, tasks }
+    }
+
+    pub async fn append(&self, batch: AppendBatch) -> Position {
+        self.store.append(batch).await.unwrap().position()
+    }
+
+    pub async fn reach(&self, position: Position) {
+        self.handle.wait_for(position, SOON).await.unwrap();
+    }
+
+    /// Waits until the only shard's state is one that `wanted` accepts.
+    pub async fn state(&self, wanted: impl Fn(&ShardState) -> bool) -> ShardState {
+        ermine_testkit::eventually(SOON, || {
+            let state = self.handle.status()[0].state.clone();
+            let accepted = wanted(&state);
+            async move { if accepted { Ok(state) } else { Err(format!("it is {state}")) } }
+        })
+        .await
+    }
+
+    pub async fn stop(mut self) -> Result<()> {
+        self.stop.cancel();
+        self.tasks.join_next().await.unwrap().unwrap()
+    }
+}
+
+pub fn builder(store: &MemoryStore) -> DaemonBuilder {
+    let store: Arc<dyn Store> = Arc::new(store.clone());
+    Daemon::builder(store).projection(Arc::new(single_stream::<Trip>("Trip")))
+}
+
+pub fn shard() -> ShardName {
+    "Trip:All".parse().unwrap()
+}
+
+/// The kilometres of a trip's view.
+pub async fn km(store: &MemoryStore, stream: &str) -> Option<Vec<u64>> {
+    let table = ViewTable::new(ProjectionName::new("Trip").unwrap(), 1);
+    let key = ViewKey::new(ViewId::new(stream).unwrap());
+    let view = store.load_views(&table, &[key]).await.unwrap().remove(0)?;
+    Some(view.body.decode::<Trip>().unwrap().km)
+}

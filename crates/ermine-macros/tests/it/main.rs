@@ -1,0 +1,4 @@
+//! What the derived code does.
+
+mod bodies;
+mod serde_settings;

@@ -1,0 +1,102 @@
+use std::time::Duration;
+
+use ermine_core::{
+    Error, ErrorKind, Seq,
+    ports::{EventAppender, ProgressStore, ViewStore, WakeReason, Wakeup},
+};
+use ermine_memory::{Call, MemoryStore};
+
+use crate::support::{batch, observe, one, seqs, shard, stored};
+
+#[tokio::test]
+async fn the_nth_call_fails_and_nothing_is_done() {
+    let store = MemoryStore::new();
+    store.append(one("a")).await.unwrap();
+    store.faults().fail(Call::Append, 2, Error::fatal("disk full"));
+    store.append(one("a")).await.unwrap();
+    assert_eq!(store.append(one("a")).await.unwrap_err().to_string(), "disk full");
+    store.append(one("a")).await.unwrap();
+    assert_eq!(seqs(&store).await, [1, 2, 3]);
+    assert_eq!(store.calls(Call::Append), 4);
+}
+
+#[tokio::test]
+async fn a_lost_answer_leaves_the_work_done() {
+    let store = MemoryStore::new();
+    store.faults().lose_answer(Call::Append, 1);
+    assert_eq!(store.append(one("a")).await.unwrap_err().kind(), &ErrorKind::OutcomeUnknown);
+    assert_eq!(seqs(&store).await, [1]);
+}
+
+#[tokio::test]
+async fn a_stalled_call_goes_on_when_released_and_fails_in_a_crash() {
+    let store = MemoryStore::new();
+    let gate = store.faults().stall(Call::Append, 1);
+    let (appended, ()) = tokio::join!(store.append(one("a")), async {
+        gate.reached().await;
+        assert!(seqs(&store).await.is_empty());
+        gate.release();
+    });
+    appended.unwrap();
+
+    let gate = store.faults().stall(Call::Append, 1);
+    let (appended, ()) = tokio::join!(store.append(one("a")), async {
+        gate.reached().await;
+        store.crash();
+    });
+    assert!(appended.unwrap_err().is_transient());
+}
+
+#[tokio::test]
+async fn a_late_append_holds_its_numbers_until_released() {
+    let store = MemoryStore::new();
+    let gate = store.faults().append_late(1);
+    let (appended, ()) = tokio::join!(store.append(one("a")), async {
+        gate.reached().await;
+        store.append(one("b")).await.unwrap();
+        assert_eq!(seqs(&store).await, [2]);
+        gate.release();
+    });
+    assert_eq!(appended.unwrap().position.seq(), Seq::new(1));
+    assert_eq!(seqs(&store).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_late_commit_lands_though_its_caller_has_gone_and_a_taker_waits_for_it() {
+    let store = MemoryStore::new();
+    store.append(one("a")).await.unwrap();
+    let taken = store.take_shards(&[shard()]).await.unwrap().remove(0);
+    let incarnation = observe(&store).await.incarnation;
+    let gate = store.faults().commit_late(1);
+    tokio::select! {
+        done = store.commit(batch(&taken, incarnation, 1)) => panic!("{done:?} before the release"),
+        () = gate.reached() => {}
+    }
+    assert_eq!(stored(&store).await, None);
+    let (again, ()) = tokio::join!(async { store.take_shards(&[shard()]).await.unwrap().remove(0) }, async {
+        assert_eq!(store.read_progress().await.unwrap()[0].seq, Seq::ZERO);
+        gate.release();
+    });
+    assert_eq!(again.seq, Seq::new(1), "the taker starts where the late commit has ended");
+    assert_eq!(stored(&store).await, Some(1));
+}
+
+#[tokio::test]
+async fn an_outage_fails_every_call_of_one_node_until_it_ends() {
+    let store = MemoryStore::new();
+    let other = store.node();
+    store.faults().outage(true);
+    assert!(store.read_progress().await.unwrap_err().is_transient());
+    assert_eq!(store.wait(Duration::from_secs(60)).await, WakeReason::Deaf);
+    other.append(one("a")).await.unwrap();
+    store.faults().outage(false);
+    assert_eq!(seqs(&store).await, [1]);
+}
+
+#[tokio::test]
+#[should_panic(expected = "poisoned")]
+async fn a_call_can_panic() {
+    let store = MemoryStore::new();
+    store.faults().panic(Call::ReadProgress, 1, "poisoned");
+    let _ = store.read_progress().await;
+}

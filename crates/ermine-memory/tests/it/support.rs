@@ -1,0 +1,73 @@
+//! Short names for what every test needs.
+
+use std::num::NonZeroUsize;
+
+use ermine_core::{
+    AppendBatch, Bell, Body, Event, EventFilter, EventRange, Incarnation, NewEvent, Observation, Observe,
+    Operation, PageRequest, ProjectionName, Seq, ShardBatch, ShardName, StoredView, StreamAppend, StreamId,
+    TakenShard, TypeName, Version, ViewId, ViewKey, ViewTable,
+    ports::{EventReader, HighWaterSource, ViewStore},
+};
+use ermine_memory::MemoryStore;
+
+pub(crate) fn type_name() -> TypeName {
+    TypeName::new("trip.started").unwrap()
+}
+
+pub(crate) fn event() -> NewEvent {
+    NewEvent::new(type_name(), Body::encode("ada").unwrap())
+}
+
+pub(crate) fn one(stream: &str) -> AppendBatch {
+    AppendBatch::new().stream(StreamAppend::new(StreamId::new(stream).unwrap(), vec![event()]))
+}
+
+pub(crate) async fn observe(store: &MemoryStore) -> Observation {
+    store.observe(Observe { mark: Seq::ZERO, bell: Bell::Leave }).await.unwrap()
+}
+
+/// The numbers of all visible events.
+pub(crate) async fn seqs(store: &MemoryStore) -> Vec<u64> {
+    let incarnation = observe(store).await.incarnation;
+    let request = PageRequest {
+        range: EventRange::new(Seq::ZERO, Seq::MAX).unwrap(),
+        filter: EventFilter::new([type_name()], []),
+        events_max: NonZeroUsize::MAX,
+        bytes_max: usize::MAX,
+        incarnation,
+    };
+    let events: Vec<Event> = store.load_page(request).await.unwrap().events;
+    events.iter().map(|event| event.seq.get()).collect()
+}
+
+pub(crate) fn shard() -> ShardName {
+    ShardName::all(ProjectionName::new("Trip").unwrap(), 1)
+}
+
+pub(crate) fn table() -> ViewTable {
+    ViewTable::new(ProjectionName::new("Trip").unwrap(), 1)
+}
+
+pub(crate) fn key(id: &str) -> ViewKey {
+    ViewKey::new(ViewId::new(id).unwrap())
+}
+
+/// A batch that stores one view and moves progress to `to`.
+pub(crate) fn batch(taken: &TakenShard, incarnation: Incarnation, to: u64) -> ShardBatch {
+    let view = StoredView { body: Body::encode(&to).unwrap(), version: Version::new(to), seq: Seq::new(to) };
+    ShardBatch {
+        shard: taken.shard.clone(),
+        epoch: taken.epoch,
+        incarnation,
+        from: taken.seq,
+        to: Seq::new(to),
+        operations: vec![Operation::Store { table: table(), key: key("trip-1"), view }],
+        unknown_events: 0,
+    }
+}
+
+/// The number in the view that [`batch`] stores.
+pub(crate) async fn stored(store: &MemoryStore) -> Option<u64> {
+    let views = store.load_views(&table(), &[key("trip-1")]).await.unwrap();
+    views[0].as_ref().map(|view| view.seq.get())
+}

@@ -1,0 +1,157 @@
+//! One session of the pool: its client, its driver and its prepared statements.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use postgres_types::{ToSql, Type};
+use tokio::{task::JoinSet, time::timeout};
+use tokio_postgres::{Client, Row, Statement};
+
+use crate::{connect::Opened, error::Fault, sql::Sql};
+
+/// The parameters of a statement.
+pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// A session. It ends with this value; whatever it had not committed is rolled back.
+pub(crate) struct Connection {
+    client: Client,
+    prepared: Mutex<HashMap<Arc<str>, Statement>>,
+    tainted: AtomicBool,
+    /// No named statements, because a pooler may give each of them another session.
+    unnamed: bool,
+    answer_timeout: Duration,
+    _driver: JoinSet<()>,
+}
+
+/// A statement that a session is ready to run.
+#[derive(Clone, Debug)]
+pub(crate) enum Ready {
+    Named(Statement),
+    Unnamed(Sql),
+}
+
+impl Connection {
+    pub(crate) fn new(opened: Opened, unnamed: bool, answer_timeout: Duration) -> Self {
+        let mut driver = JoinSet::new();
+        driver.spawn(opened.driver.run());
+        Self {
+            client: opened.client,
+            prepared: Mutex::default(),
+            tainted: AtomicBool::new(false),
+            unnamed,
+            answer_timeout,
+            _driver: driver,
+        }
+    }
+
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Whether this session must not be given to anybody again.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.tainted.load(Ordering::Relaxed) || self.client.is_closed()
+    }
+
+    /// Until [`Taint::lift`] this session counts as broken: a future dropped in the middle leaves it so.
+    pub(crate) fn taint(&self) -> Taint<'_> {
+        self.tainted.store(true, Ordering::Relaxed);
+        Taint(&self.tainted)
+    }
+
+    /// Makes ready to run `sql`; a round trip the first time.
+    pub(crate) async fn ready(&self, sql: &Sql) -> Result<Ready, Fault> {
+        if self.unnamed {
+            return Ok(Ready::Unnamed(sql.clone()));
+        }
+        if let Some(statement) = self.cached(sql.text()) {
+            return Ok(Ready::Named(statement));
+        }
+        let statement = self.answer(self.client.prepare_typed(sql.text(), sql.types())).await?;
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        prepared.insert(sql.shared_text(), statement.clone());
+        Ok(Ready::Named(statement))
+    }
+
+    fn cached(&self, text: &str) -> Option<Statement> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner).get(text).cloned()
+    }
+
+    /// Runs a statement that has been made ready.
+    pub(crate) async fn run(
+        &self,
+        ready: &Ready,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        match ready {
+            Ready::Named(statement) => self.client.query(statement, params).await,
+            Ready::Unnamed(sql) => self.client.query_typed(sql.text(), &typed(sql, params)).await,
+        }
+    }
+
+    /// Runs `sql`.
+    pub(crate) async fn query(&self, sql: &Sql, params: Params<'_>) -> Result<Vec<Row>, Fault> {
+        let ready = self.ready(sql).await?;
+        self.answer(self.run(&ready, params)).await
+    }
+
+    /// Runs a statement that is not worth preparing.
+    pub(crate) async fn query_once(&self, sql: &Sql, params: Params<'_>) -> Result<Vec<Row>, Fault> {
+        self.answer(self.client.query_typed(sql.text(), &typed(sql, params))).await
+    }
+
+    /// Waits for an answer, but not for ever: a silent session is not used again.
+    pub(crate) async fn answer<T>(
+        &self,
+        work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Fault> {
+        self.answer_within(self.answer_timeout, work).await
+    }
+
+    pub(crate) async fn answer_within<T>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Fault> {
+        let answer = match timeout(limit, work).await {
+            Ok(answer) => answer.map_err(Fault::Driver),
+            Err(_) => Err(Fault::Silence(limit)),
+        };
+        if let Err(fault) = &answer
+            && fault.spoils_session()
+        {
+            self.tainted.store(true, Ordering::Relaxed);
+        }
+        answer
+    }
+}
+
+fn typed<'a>(sql: &Sql, params: Params<'a>) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+    debug_assert_eq!(sql.types().len(), params.len(), "{}", sql.text());
+    params.iter().copied().zip(sql.types().iter().cloned()).collect()
+}
+
+/// Marks a session whose state is open.
+#[must_use = "dropping it leaves the session tainted for ever, which is right only when it is in the middle of something"]
+pub(crate) struct Taint<'a>(&'a AtomicBool);
+
+impl Taint<'_> {
+    /// The session is known to be outside of any transaction.
+    pub(crate) fn lift(self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("broken", &self.is_broken()).finish_non_exhaustive()
+    }
+}

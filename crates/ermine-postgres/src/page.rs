@@ -1,0 +1,251 @@
+//! Reading events: small pages by a prepared query, large ones by COPY.
+
+mod copy;
+mod row;
+
+use std::{num::NonZeroUsize, pin::pin};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use ermine_core::{
+    Admission, Error, Event, EventPage, EventRange, PageRequest, Result, Seq, StreamId, TenantId,
+    UnknownEvent, Version, ports::EventReader,
+};
+use futures_util::TryStreamExt;
+use postgres_types::ToSql;
+
+use crate::{
+    Store,
+    connection::{Connection, Ready},
+    error::{Effect, Fault},
+    sql::{Sql, complete, quote_texts},
+};
+
+/// From this many events on COPY is faster, although it takes a round trip more.
+const COPY_FROM_EVENTS: usize = 1_000;
+
+/// A row of a page, before anybody has looked whether its type is wanted.
+struct Raw {
+    event: Event,
+    has_body: bool,
+}
+
+#[async_trait]
+impl EventReader for Store {
+    async fn load_page(&self, request: PageRequest) -> Result<EventPage> {
+        let doing = || format!("loading events {}", request.range);
+        let loan = self.loan().await.map_err(|err| err.context(doing()))?;
+        let large = request.events_max.get() >= COPY_FROM_EVENTS
+            && usize::try_from(request.range.span()).unwrap_or(usize::MAX) >= COPY_FROM_EVENTS;
+        let mut page = Builder::new(&request);
+        let read = if large && self.inner.may_copy {
+            copy_rows(self, &loan, &request, &mut page).await
+        } else {
+            query_rows(self, &loan, &request, &mut page).await
+        };
+        match read {
+            Ok(()) => page.finish(),
+            Err(ReadFault::Connection(fault)) => Err(fault.into_error(doing(), Effect::Reads)),
+            Err(ReadFault::Garbled(what)) => Err(Error::fatal(doing()).with_source(what)),
+        }
+    }
+
+    async fn read_stream(
+        &self,
+        tenant: &TenantId,
+        stream: &StreamId,
+        after: Version,
+        limit: NonZeroUsize,
+    ) -> Result<Vec<Event>> {
+        let doing = || format!("reading stream \"{stream}\"");
+        let loan = self.loan().await.map_err(|err| err.context(doing()))?;
+        let limit = as_i64(limit.get());
+        let rows = loan
+            .query(
+                &self.inner.sql.read_stream,
+                &[&tenant.as_str(), &stream.as_str(), &after.as_i64(), &limit],
+            )
+            .await
+            .map_err(|fault| fault.into_error(doing(), Effect::Reads))?;
+        let mut events = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let raw = row::decode(row, &[]).map_err(|err| Error::fatal(doing()).with_source(err))?;
+            events.extend(raw.map(|raw| raw.event));
+        }
+        Ok(events)
+    }
+}
+
+/// Why a page could not be read.
+enum ReadFault {
+    Connection(Fault),
+    Garbled(String),
+}
+
+impl From<Fault> for ReadFault {
+    fn from(fault: Fault) -> Self {
+        Self::Connection(fault)
+    }
+}
+
+async fn query_rows(
+    store: &Store,
+    connection: &Connection,
+    request: &PageRequest,
+    page: &mut Builder<'_>,
+) -> Result<(), ReadFault> {
+    let (floor, ceiling) = (request.range.floor().as_i64(), request.range.ceiling().as_i64());
+    let limit = as_i64(request.events_max.get());
+    let filter = &request.filter;
+    let (wanted, known): (Vec<&str>, Vec<&str>);
+    let mut params: Vec<&(dyn ToSql + Sync)> = vec![&floor, &ceiling, &limit, &request.incarnation.0];
+    let sql = if filter.wants_all_known() {
+        &store.inner.sql.load_page
+    } else {
+        wanted = filter.wanted().iter().map(|name| name.as_str()).collect();
+        known = filter.known().iter().map(|name| name.as_str()).collect();
+        params.push(&wanted);
+        params.push(&known);
+        &store.inner.sql.load_page_filtered
+    };
+    let ready = connection.ready(sql).await?;
+    let rows = connection.answer(async {
+        match &ready {
+            Ready::Named(statement) => connection.client().query_raw(statement, params).await,
+            Ready::Unnamed(sql) => {
+                let typed = params.into_iter().zip(sql.types().iter().cloned());
+                connection.client().query_typed_raw(sql.text(), typed).await
+            }
+        }
+    });
+    let mut rows = pin!(rows.await?);
+    while let Some(row) = connection.answer(rows.try_next()).await? {
+        let raw = row::decode(&row, filter.wanted()).map_err(|err| ReadFault::Garbled(err.to_string()))?;
+        if !page.take(raw) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn copy_rows(
+    store: &Store,
+    connection: &Connection,
+    request: &PageRequest,
+    page: &mut Builder<'_>,
+) -> Result<(), ReadFault> {
+    let text = copy_statement(store, request);
+    let stream = connection.answer(connection.client().copy_out(text.as_str())).await?;
+    let mut stream = pin!(stream);
+    let mut decoder = copy::Decoder::new(request.filter.wanted());
+    while let Some(chunk) = next_chunk(connection, stream.as_mut()).await? {
+        decoder.feed(chunk);
+        while let Some(raw) = decoder.next_row().map_err(ReadFault::Garbled)? {
+            if !page.take(raw) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn next_chunk(
+    connection: &Connection,
+    mut stream: std::pin::Pin<&mut tokio_postgres::CopyOutStream>,
+) -> Result<Option<Bytes>, Fault> {
+    connection.answer(stream.try_next()).await
+}
+
+fn copy_statement(store: &Store, request: &PageRequest) -> String {
+    let filter = &request.filter;
+    let sql: &Sql = if filter.wants_all_known() {
+        &store.inner.sql.copy_page
+    } else {
+        &store.inner.sql.copy_page_filtered
+    };
+    let (wanted, known) = match filter.wants_all_known() {
+        true => (String::new(), String::new()),
+        false => (
+            quote_texts(filter.wanted().iter().map(|name| name.as_str())),
+            quote_texts(filter.known().iter().map(|name| name.as_str())),
+        ),
+    };
+    complete(
+        sql.text(),
+        &[
+            ("floor", &request.range.floor().to_string()),
+            ("ceiling", &request.range.ceiling().to_string()),
+            ("limit", &request.events_max.to_string()),
+            ("incarnation", &request.incarnation.0.to_string()),
+            ("wanted", &wanted),
+            ("known", &known),
+        ],
+    )
+}
+
+/// Puts a page together, and knows when it is full.
+struct Builder<'a> {
+    request: &'a PageRequest,
+    events: Vec<Event>,
+    unknown: Vec<UnknownEvent>,
+    seen: usize,
+    bytes: usize,
+    last: Seq,
+    incarnation_holds: bool,
+}
+
+impl<'a> Builder<'a> {
+    fn new(request: &'a PageRequest) -> Self {
+        Self {
+            request,
+            events: Vec::new(),
+            unknown: Vec::new(),
+            seen: 0,
+            bytes: 0,
+            last: request.range.floor(),
+            incarnation_holds: false,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.seen >= self.request.events_max.get() || (self.bytes >= self.request.bytes_max && self.seen > 0)
+    }
+
+    /// Takes a row (`None`: one that only proves the incarnation); whether there is room for another.
+    fn take(&mut self, raw: Option<Raw>) -> bool {
+        self.incarnation_holds = true;
+        let Some(Raw { event, has_body }) = raw else { return true };
+        self.seen += 1;
+        self.last = event.seq;
+        match self.request.filter.admit(&event.type_name) {
+            Admission::Wanted if has_body => {
+                self.bytes += event.body.len();
+                self.events.push(event);
+            }
+            // The statement leaves these out; with every known type wanted there are none.
+            Admission::Wanted | Admission::Other => {}
+            Admission::Unknown => self.unknown.push(UnknownEvent {
+                seq: event.seq,
+                stream: event.stream,
+                type_name: event.type_name,
+            }),
+        }
+        !self.is_full()
+    }
+
+    fn finish(self) -> Result<EventPage> {
+        if !self.incarnation_holds {
+            return Err(Error::rewound());
+        }
+        let asked = self.request.range;
+        // A page that did not fill up has seen everything up to the ceiling.
+        let ceiling = if self.is_full() { self.last } else { asked.ceiling() };
+        let range = EventRange::new(asked.floor(), ceiling)
+            .ok_or_else(|| Error::fatal(format!("an event at {ceiling} in a page of {asked}")))?;
+        Ok(EventPage { range, events: self.events, unknown: self.unknown })
+    }
+}
+
+fn as_i64(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,13 @@
+-- copy_page_filtered: load_page_filtered for large pages; {wanted} and {known} are filled with quoted type names.
+copy (
+  select e.seq, e.version, e.recorded_at, e.id, e.tenant, e.stream_id, e.type,
+    case when e.type = any({wanted}) then e.data end as data, e.correlation, e.causation, e.headers
+  from {schema}.incarnation i
+  left join lateral (
+    select * from {schema}.events x
+    where x.seq > {floor} and x.seq <= {ceiling} and (x.type = any({wanted}) or not (x.type = any({known})))
+    order by x.seq limit {limit}
+  ) e on true
+  where i.token = '{incarnation}'
+  order by e.seq
+) to stdout (format binary)

@@ -1,0 +1,9 @@
+-- load_page: the next events of the log, all types. No row at all means another incarnation; one row of nulls, no event.
+-- $1 floor bigint, $2 ceiling bigint, $3 events bigint, $4 incarnation uuid
+select e.seq, e.version, e.recorded_at, e.id, e.tenant, e.stream_id, e.type, e.data, e.correlation, e.causation, e.headers
+from {schema}.incarnation i
+left join lateral (
+  select * from {schema}.events x where x.seq > $1 and x.seq <= $2 order by x.seq limit $3
+) e on true
+where i.token = $4
+order by e.seq

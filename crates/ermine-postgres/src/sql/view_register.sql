@@ -1,0 +1,3 @@
+-- view_register: remembers which table holds which views.
+-- $1 name text, $2 version bigint, $3 generation bigint, $4 table text
+insert into {schema}.projections (name, version, generation, table_name) values ($1, $2, $3, $4)
