@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use ermine_core::{AppendBatch, ErrorKind, ports::EventAppender};
+use ermine_core::{AppendBatch, ErrorKind, ports::{EventAppender, SchemaAdmin}};
 use ermine_memory::{Call, MemoryStore};
 
 use crate::support::{Rig, SOON, builder, km, settings, small_pages, travelled};
@@ -42,6 +42,7 @@ async fn run_until_ends_with_its_signal() {
     store.append(batch()).await.unwrap();
     let daemon = builder(&store).settings(settings()).build().unwrap();
     let handle = daemon.handle();
+    store.migrate(daemon.registration()).await.unwrap();
     daemon
         .run_until(async {
             let position = ermine_core::Position::new(ermine_core::Seq::new(9));

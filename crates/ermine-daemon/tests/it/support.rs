@@ -12,7 +12,7 @@ use std::{
 use ermine_core::{
     Aggregate, AppendBatch, ApplyError, DomainEvent, NewEvent, Position, ProjectionName, Recorded, Result,
     ShardName, StreamAppend, StreamId, ViewId, ViewKey, ViewTable,
-    ports::{EventAppender, Store, ViewStore},
+    ports::{EventAppender, SchemaAdmin, Store, ViewStore},
     single_stream,
 };
 use ermine_daemon::{Daemon, DaemonBuilder, Handle, Settings, ShardState};
@@ -98,7 +98,11 @@ impl Rig {
     pub fn run(store: &MemoryStore, builder: DaemonBuilder) -> Self {
         let daemon = builder.build().unwrap();
         let (handle, stop, mut tasks) = (daemon.handle(), CancellationToken::new(), JoinSet::new());
-        tasks.spawn(daemon.run(stop.clone()));
+        let (migrating, stopped) = (store.node(), stop.clone());
+        tasks.spawn(async move {
+            migrating.migrate(daemon.registration()).await?;
+            daemon.run(stopped).await
+        });
         Self { store: store.clone(), handle, stop, tasks }
     }
 

@@ -26,12 +26,12 @@ from store s left join pg_catalog.pg_depend d on d.refobjid = s.sequence and d.r
   and d.classid = 'pg_attrdef'::regclass
 group by s.sequence
 union all
-select 'the log survives a crash', bool_and(c.relpersistence = 'p'), string_agg(c.relname || ' ' || c.relpersistence, ', '),
+select 'the log survives a crash', bool_and(c.relpersistence = 'p'), string_agg(c.relname || ' ' || c.relpersistence::text, ', '),
   'alter table ' || s.events || ' set logged'
 from store s join pg_catalog.pg_class c on c.oid in (s.events, s.sequence, '{schema}.progress'::regclass)
 group by s.events
 union all
-select 'a crash changes the incarnation', c.relpersistence = 'u', 'persistence ' || c.relpersistence,
+select 'a crash changes the incarnation', c.relpersistence = 'u', 'persistence ' || c.relpersistence::text,
   'alter table {schema}.incarnation set unlogged'
 from pg_catalog.pg_class c where c.oid = '{schema}.incarnation'::regclass
 union all
@@ -42,7 +42,7 @@ from store s left join pg_catalog.pg_trigger t on t.tgrelid = s.events and t.tgn
 group by s.events
 union all
 select 'the guard is installed', bool_and(coalesce(t.tgenabled = 'A', false)),
-  string_agg(r.relid::regclass || ' ' || coalesce(t.tgenabled::text, 'missing'), ', '),
+  string_agg(r.relid::regclass::text || ' ' || coalesce(t.tgenabled::text, 'missing'), ', '),
   'alter table ' || s.events || ' enable always trigger ermine_guard, on every partition as well'
 from store s
 cross join lateral (select p.relid from pg_partition_tree(s.events) p union select s.events) r(relid)
