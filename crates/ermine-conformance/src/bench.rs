@@ -10,9 +10,10 @@ use std::{
 };
 
 use ermine_core::{
-    AppendBatch, Bell, Body, Event, EventFilter, EventPage, EventRange, Incarnation, NewEvent, Observation,
-    Observe, Operation, PageRequest, Progress, ProjectionName, Result, Seq, ShardBatch, ShardName,
-    StoredView, StreamAppend, StreamId, TenantId, TypeName, Version, ViewId, ViewKey, ViewTable,
+    AppendBatch, Bell, Body, Epoch, Event, EventFilter, EventPage, EventRange, Incarnation, NewEvent,
+    Observation, Observe, Operation, PageRequest, Progress, ProjectionName, Result, Seq, ShardBatch,
+    ShardName, StoredView, StreamAppend, StreamId, TakenShard, TenantId, TypeName, Version, ViewId, ViewKey,
+    ViewTable,
     ports::{Registration, Store},
 };
 
@@ -275,19 +276,30 @@ impl Worker {
     pub(crate) async fn take(store: &dyn Store, shard: ShardName) -> Result<Self, Stop> {
         let incarnation = observe(store).await?.incarnation;
         let taken = store.take_shards(std::slice::from_ref(&shard)).await?;
-        let [taken] = taken.as_slice() else {
-            return Err(Stop::Broken(format!("taking one shard gave {} answers", taken.len())));
-        };
         let batch = ShardBatch {
             shard,
-            epoch: taken.epoch,
+            epoch: Epoch::default(),
             incarnation,
-            from: taken.seq,
-            to: taken.seq,
+            from: Seq::ZERO,
+            to: Seq::ZERO,
             operations: Vec::new(),
             unknown_events: 0,
         };
-        Ok(Self { batch })
+        let mut worker = Self { batch };
+        worker.take_over(taken)?;
+        Ok(worker)
+    }
+
+    /// Goes on from the answer to a taking of the one shard.
+    pub(crate) fn take_over(&mut self, taken: Vec<TakenShard>) -> Result<(), Stop> {
+        match <[TakenShard; 1]>::try_from(taken) {
+            Ok([taken]) if taken.shard == self.batch.shard => {
+                (self.batch.epoch, self.batch.from, self.batch.to) = (taken.epoch, taken.seq, taken.seq);
+                Ok(())
+            }
+            Ok(other) => Err(Stop::Broken(format!("another shard was taken: {other:?}"))),
+            Err(all) => Err(Stop::Broken(format!("taking one shard gave {} answers", all.len()))),
+        }
     }
 
     /// The next batch: to `to`, with these changes.

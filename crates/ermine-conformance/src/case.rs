@@ -44,7 +44,10 @@ impl Case {
         let bench = Bench::new(harness);
         let run = (self.run)(&bench);
         tokio::time::timeout(DEADLINE, run).await.unwrap_or_else(|_| {
-            Err(Stop::Broken(format!("no end after {} seconds: a call hangs", DEADLINE.as_secs())))
+            let seconds = DEADLINE.as_secs();
+            Err(Stop::Broken(format!(
+                "no end after {seconds} s: a call hangs, or what it promises never comes"
+            )))
         })
     }
 }

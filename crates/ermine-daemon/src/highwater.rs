@@ -88,7 +88,7 @@ impl HighWater {
         let policy = self.policy.map_or_else(|| exact_policy(&first.evidence), Ok)?;
         let mut tracker = Tracker::resume(highest, policy).in_incarnation(first.incarnation);
         let mut pace = Pace::new(Tempo::default());
-        let mut listening = true;
+        let mut listening = self.store.wait(Duration::ZERO).await != WakeReason::Deaf;
         let mut pages_loaded = self.pages_loaded.load(Ordering::Relaxed);
         loop {
             if checked.elapsed() >= self.settings.check_every {
@@ -116,8 +116,10 @@ impl HighWater {
     async fn act(&self, verdict: Verdict, tracker: &Tracker, observation: &Observation) -> Result<()> {
         match verdict {
             Verdict::Sound(outlook) => {
+                // First: what is skipped must be said before anybody passes it.
+                self.account_for_skips(outlook, observation).await?;
                 self.publish(Mark { seq: tracker.mark(), incarnation: observation.incarnation });
-                self.account_for_skips(outlook, observation).await
+                Ok(())
             }
             Verdict::Rewound { .. } => Err(Error::rewound()),
             Verdict::Backwards { last, known } => Err(Error::new(

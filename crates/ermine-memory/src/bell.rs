@@ -1,7 +1,13 @@
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use ermine_core::Bell as Request;
 use tokio::{sync::Notify, time::Instant};
+
+/// As good as for ever.
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// One node's doorbell: whether appends shall ring for it, and whether one has.
 #[derive(Debug, Default)]
@@ -15,7 +21,11 @@ impl Doorbell {
         let mut until = self.armed_until.lock().unwrap_or_else(PoisonError::into_inner);
         match request {
             // A shorter arming does not take a longer one back: the longer one was promised.
-            Request::Arm(duration) => *until = (*until).max(Some(Instant::now() + duration)),
+            Request::Arm(duration) => {
+                let now = Instant::now();
+                let end = now.checked_add(duration).unwrap_or(now + A_YEAR);
+                *until = (*until).max(Some(end));
+            }
             Request::Leave => {}
             Request::Silence => *until = None,
         }

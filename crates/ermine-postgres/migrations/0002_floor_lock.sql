@@ -33,16 +33,23 @@ create trigger ermine_floor before insert on {schema}.events
   for each statement execute function {schema}.take_floor();
 alter table {schema}.events enable always trigger ermine_floor;
 
--- The guard: a number that was not drawn after the floor was taken has no cover, so it is refused. Without any floor,
--- current_setting itself fails.
+-- The guard: a number is accepted only when this very transaction holds a floor below it. So a number that was not drawn
+-- after the floor was taken is refused, and so is every row that came in past the statement trigger. No WHEN here either:
+-- the call of a cached function is cheaper than the parsing.
 create function {schema}.floor_guard() returns trigger language plpgsql as $$
 begin
-  raise exception 'event % is not above this transaction''s append floor %', new.seq,
-    pg_catalog.current_setting('ermine.floor_{class}', true)
+  if new.seq operator(pg_catalog.>) pg_catalog.current_setting('ermine.floor_{class}', true)::bigint
+    and pg_catalog.current_setting('ermine.floortx_{class}', true)
+      operator(pg_catalog.=) pg_catalog.pg_current_xact_id()::pg_catalog.text
+  then
+    return new;
+  end if;
+  raise exception 'event % is not above an append floor of this transaction (floor: %)', new.seq,
+    coalesce(nullif(pg_catalog.current_setting('ermine.floor_{class}', true), ''), 'none')
     using errcode = 'EM005', hint = 'let the identity column draw the number, in the table itself';
 end $$;
-create trigger ermine_guard before insert on {schema}.events for each row
-  when (new.seq <= current_setting('ermine.floor_{class}')::bigint) execute function {schema}.floor_guard();
+create trigger ermine_guard before insert on {schema}.events
+  for each row execute function {schema}.floor_guard();
 alter table {schema}.events enable always trigger ermine_guard;
 
 -- A log is not emptied (numbers would be drawn again) and not renumbered.

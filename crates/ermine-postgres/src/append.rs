@@ -63,7 +63,7 @@ impl Store {
 enum Call<'a> {
     /// One stream, no metadata, not idempotent.
     Stream(Single<'a>),
-    Events(Flat<'a>),
+    Events(Box<Flat<'a>>),
 }
 
 impl<'a> Call<'a> {
@@ -72,7 +72,7 @@ impl<'a> Call<'a> {
             [one] if !batch.is_idempotent() && one.events.iter().all(|event| event.metadata().is_none()) => {
                 Self::Stream(Single::of(one))
             }
-            _ => Self::Events(Flat::of(batch)?),
+            _ => Self::Events(Box::new(Flat::of(batch)?)),
         })
     }
 

@@ -122,7 +122,7 @@ impl Fault {
 fn is_connection_lost(error: &tokio_postgres::Error) -> bool {
     use std::error::Error as _;
     error.is_closed()
-        || error.source().is_some_and(|source| source.is::<std::io::Error>())
+        || error.source().and_then(|source| source.downcast_ref::<std::io::Error>()).is_some()
         // The driver ends with an unexpected message when the stream is cut in the middle of one.
         || error.to_string().starts_with("unexpected message")
 }

@@ -8,7 +8,7 @@ use std::{num::NonZeroUsize, pin::pin};
 use async_trait::async_trait;
 use bytes::Bytes;
 use ermine_core::{
-    Admission, Error, Event, EventPage, EventRange, PageRequest, Result, Seq, StreamId, TenantId,
+    Admission, Error, Event, EventPage, EventRange, PageRequest, Result, Seq, StreamId, TenantId, TypeName,
     UnknownEvent, Version, ports::EventReader,
 };
 use futures_util::TryStreamExt;
@@ -102,8 +102,8 @@ async fn query_rows(
     let sql = if filter.wants_all_known() {
         &store.inner.sql.load_page
     } else {
-        wanted = filter.wanted().iter().map(|name| name.as_str()).collect();
-        known = filter.known().iter().map(|name| name.as_str()).collect();
+        wanted = filter.wanted().iter().map(TypeName::as_str).collect();
+        known = filter.known().iter().map(TypeName::as_str).collect();
         params.push(&wanted);
         params.push(&known);
         &store.inner.sql.load_page_filtered
@@ -166,8 +166,8 @@ fn copy_statement(store: &Store, request: &PageRequest) -> String {
     let (wanted, known) = match filter.wants_all_known() {
         true => (String::new(), String::new()),
         false => (
-            quote_texts(filter.wanted().iter().map(|name| name.as_str())),
-            quote_texts(filter.known().iter().map(|name| name.as_str())),
+            quote_texts(filter.wanted().iter().map(TypeName::as_str)),
+            quote_texts(filter.known().iter().map(TypeName::as_str)),
         ),
     };
     complete(

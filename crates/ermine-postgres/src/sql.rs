@@ -90,17 +90,17 @@ pub(crate) fn render(template: &str, schema: &SchemaName, more: &[(&str, &str)])
         .collect();
     let (quoted, literal) = (schema.quoted(), schema.literal());
     let known = [("schema", quoted.as_str()), ("schema_literal", literal.as_str())];
-    fill(body.trim_end(), known.iter().chain(more))
+    fill(body.trim_end(), &[&known, more])
 }
 
-fn fill<'a>(template: &str, values: impl Iterator<Item = &'a (&'a str, &'a str)> + Clone) -> String {
+fn fill(template: &str, values: &[&[(&str, &str)]]) -> String {
     let mut out = String::with_capacity(template.len() * 2);
     let mut rest = template;
     while let Some(open) = rest.find('{') {
         let (before, from) = rest.split_at(open);
         out.push_str(before);
         let value = from.find('}').and_then(|close| {
-            let (_, value) = values.clone().find(|(name, _)| *name == &from[1..close])?;
+            let (_, value) = values.iter().copied().flatten().find(|(name, _)| *name == &from[1..close])?;
             Some((value, &from[close + 1..]))
         });
         match value {
@@ -120,7 +120,7 @@ fn fill<'a>(template: &str, values: impl Iterator<Item = &'a (&'a str, &'a str)>
 
 /// Fills what [`render`] has left open, with numbers and quoted texts only.
 pub(crate) fn complete(text: &str, values: &[(&str, &str)]) -> String {
-    fill(text, values.iter())
+    fill(text, &[values])
 }
 
 /// A text as an SQL constant, whatever `standard_conforming_strings` says.

@@ -131,7 +131,7 @@ mod tests {
             "è",
             &long,
             &format!("{long}y"),
-            &name("Trip", 1)["view_".len()..].trim_end_matches("_v1_g1").to_owned(),
+            name("Trip", 1)["view_".len()..].trim_end_matches("_v1_g1"),
         ]
         .map(|projection| name(projection, 1));
         let different: HashSet<&String> = same.iter().collect();

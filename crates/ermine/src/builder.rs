@@ -119,7 +119,9 @@ impl ErmineBuilder {
                 }
                 None
             }
-            other => return Err(Error::configuration(format!("the daemon mode {other:?} is not known here"))),
+            other => {
+                return Err(Error::configuration(format!("the daemon mode {other:?} is not known here")));
+            }
         };
         Ok(Ermine::new(store, definitions?, daemon, self.wait_timeout))
     }

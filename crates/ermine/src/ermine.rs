@@ -6,9 +6,9 @@ use std::{
 };
 
 use ermine_core::{
-    Aggregate, AppendBatch, Appended, Definition, DomainEvent, Error, ErrorKind, Event, ExpectedVersion, NewEvent,
-    Position, Progress, Result, ShardName, Statistics, StoredView, StreamAppend, StreamId, TenantId, Version, ViewId, ViewKey,
-    ViewQuery, ports::Store,
+    Aggregate, AppendBatch, Appended, Definition, DomainEvent, Error, ErrorKind, Event, ExpectedVersion,
+    NewEvent, Position, Progress, Result, ShardName, Statistics, StoredView, StreamAppend, StreamId,
+    TenantId, Version, ViewId, ViewKey, ViewQuery, ports::Store,
 };
 use ermine_daemon::{Daemon, Handle, ShardStatus, wait_for_stored};
 use tokio::task::JoinSet;
@@ -93,7 +93,8 @@ impl Ermine {
     ) -> Result<Appended> {
         let events = events.into_iter().map(|e| NewEvent::of(&e)).collect::<Result<Vec<_>>>()?;
         let stream = stream.try_into().map_err(Into::into)?;
-        self.append_batch(AppendBatch::new().stream(StreamAppend::new(stream, events).expecting(expected))).await
+        self.append_batch(AppendBatch::new().stream(StreamAppend::new(stream, events).expecting(expected)))
+            .await
     }
 
     /// Appends to many streams at once, all or nothing.
@@ -114,7 +115,12 @@ impl Ermine {
     /// # Errors
     ///
     /// Those of the connection.
-    pub async fn read_stream(&self, stream: &StreamId, after: Version, limit: NonZeroUsize) -> Result<Vec<Event>> {
+    pub async fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        limit: NonZeroUsize,
+    ) -> Result<Vec<Event>> {
         self.store.read_stream(&TenantId::default(), stream, after, limit).await
     }
 
@@ -155,7 +161,10 @@ impl Ermine {
     ///
     /// [`NotFound`](ErrorKind::NotFound) when no projection, or more than one, has views of that type;
     /// [`Serialization`](ErrorKind::Serialization) when the stored view is not an `A`.
-    pub async fn load<A: Aggregate>(&self, id: impl TryInto<ViewId, Error = impl Into<Error>>) -> Result<Option<A>> {
+    pub async fn load<A: Aggregate>(
+        &self,
+        id: impl TryInto<ViewId, Error = impl Into<Error>>,
+    ) -> Result<Option<A>> {
         let id = id.try_into().map_err(Into::into)?;
         Ok(self.load_many([id]).await?.into_iter().next().flatten())
     }
@@ -165,7 +174,10 @@ impl Ermine {
     /// # Errors
     ///
     /// Those of [`load`](Ermine::load).
-    pub async fn load_many<A: Aggregate>(&self, ids: impl IntoIterator<Item = ViewId>) -> Result<Vec<Option<A>>> {
+    pub async fn load_many<A: Aggregate>(
+        &self,
+        ids: impl IntoIterator<Item = ViewId>,
+    ) -> Result<Vec<Option<A>>> {
         let keys: Vec<ViewKey> = ids.into_iter().map(ViewKey::new).collect();
         let stored = self.store.load_views(&self.definition::<A>()?.table(), &keys).await?;
         let views = stored.into_iter().zip(&keys);
@@ -177,8 +189,13 @@ impl Ermine {
     /// # Errors
     ///
     /// Those of [`load`](Ermine::load).
-    pub async fn list<A: Aggregate>(&self, after: Option<ViewId>, limit: NonZeroUsize) -> Result<Vec<(ViewId, A)>> {
-        let query = ViewQuery { table: self.definition::<A>()?.table(), tenant: TenantId::default(), after, limit };
+    pub async fn list<A: Aggregate>(
+        &self,
+        after: Option<ViewId>,
+        limit: NonZeroUsize,
+    ) -> Result<Vec<(ViewId, A)>> {
+        let query =
+            ViewQuery { table: self.definition::<A>()?.table(), tenant: TenantId::default(), after, limit };
         let views = self.store.query(query).await?;
         views.into_iter().map(|(id, view)| decode(&id, &view).map(|view| (id, view))).collect()
     }

@@ -18,8 +18,8 @@ pub use serde;
 /// What most programs need: `use ermine::prelude::*;`.
 pub mod prelude {
     pub use ermine_core::{
-        Aggregate, AppendBatch, ApplyError, DaemonMode, DomainEvent, ExpectedVersion, NewEvent, Position, Recorded, StreamAppend,
-        StreamId, Version, multi_stream, single_stream,
+        Aggregate, AppendBatch, ApplyError, DaemonMode, DomainEvent, ExpectedVersion, NewEvent, Position,
+        Recorded, StreamAppend, StreamId, Version, multi_stream, single_stream,
     };
     pub use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,9 @@
 use std::{
     collections::HashSet,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -27,12 +30,12 @@ pub(crate) async fn the_fields_of_an_observation_are_read_in_order(bench: &Bench
 
     // Writers as fast as they can, appends held open among them, and a reader that goes by nothing but observations. A
     // field read too early lets the reader's mark pass a number that is still to come.
+    let holder_ended = Arc::new(AtomicBool::new(false));
     let mut writers = JoinSet::new();
     for writer in 0..3 {
-        let store = bench.other().await?;
-        writers.spawn(async move { write(&*store, writer).await });
+        let (store, holder_ended) = (bench.other().await?, Arc::clone(&holder_ended));
+        writers.spawn(async move { write(&*store, writer, &holder_ended).await });
     }
-    let holder_ended = AtomicBool::new(false);
     let hold = async {
         let held = hold_and_let_go(bench).await;
         holder_ended.store(true, Ordering::Release);
@@ -159,20 +162,26 @@ fn is_quiet(seen: &Observation) -> bool {
     }
 }
 
+/// At least this many appends by each writer, and until nobody holds one open any more.
 const APPENDS: usize = 60;
 
-async fn write(store: &dyn Store, writer: usize) -> Outcome {
-    for nth in 0..APPENDS {
+async fn write(store: &dyn Store, writer: usize, holder_ended: &AtomicBool) -> Outcome {
+    let mut nth = 0;
+    while nth < APPENDS || !holder_ended.load(Ordering::Acquire) {
         store.append(batch(&[(&format!("writer-{writer}"), 1 + nth % 3)])).await?;
         tokio::time::sleep(Duration::from_micros(500)).await;
+        nth += 1;
     }
     Ok(())
 }
 
 async fn hold_and_let_go(bench: &Bench<'_>) -> Outcome {
-    for nth in 0..20 {
+    for nth in 0..24 {
+        // With times in between when nobody holds anything: what comes after them must not surprise the reader. All
+        // lengths differ, so that no pace of the reader fits between them.
+        tokio::time::sleep(Duration::from_millis(nth * 7 % 11)).await;
         let Some(held) = bench.try_hold(batch(&[("held", 1)])).await? else { return Ok(()) };
-        tokio::time::sleep(Duration::from_millis(4)).await;
+        tokio::time::sleep(Duration::from_millis(2 + nth * 5 % 9)).await;
         if nth % 4 == 0 {
             held.rollback().await?;
         } else {

@@ -30,18 +30,20 @@ pub(crate) async fn taking_waits_for_a_commit_in_flight(bench: &Bench<'_>) -> Ou
     let (store, other) = (bench.ready().await?, bench.other().await?);
     let (balance, shard) = (table("Balance", 1), shard("Balance", 1));
     let mut worker = Worker::take(&*store, shard.clone()).await?;
-    for round in 0..60_usize {
+    for round in 0..72_usize {
         let (from, to) = (worker.batch.from, worker.batch.from.next());
-        let commit = store.commit(worker.next(to.get(), vec![put(&balance, "a", to.get())]));
+        // Now one is a little later and now the other, so that they meet at every stage.
+        let (commit_waits, take_waits) = (round % 24, 12);
+        let commit = async {
+            give_way(commit_waits).await;
+            store.commit(worker.next(to.get(), vec![put(&balance, "a", to.get())])).await
+        };
         let take = async {
-            // A little later each round, so that the taking meets the commit at every stage.
-            for _ in 0..round % 12 {
-                tokio::task::yield_now().await;
-            }
-            Worker::take(&*other, shard.clone()).await
+            give_way(take_waits).await;
+            other.take_shards(std::slice::from_ref(&shard)).await
         };
         let (committed, taken) = tokio::join!(commit, take);
-        worker = taken?;
+        worker.take_over(taken?)?;
         let start = worker.batch.from;
         match &committed {
             Ok(()) => ensure_eq!(start, to, "where the taker has to start after the commit succeeded"),
@@ -118,6 +120,12 @@ pub(crate) async fn all_progress_is_in_the_order_of_the_names(bench: &Bench<'_>)
     let found: Vec<ShardName> = store.read_progress().await?.into_iter().map(|p| p.shard).collect();
     ensure_eq!(found, shards, "shards in the order of their progress");
     Ok(())
+}
+
+async fn give_way(times: usize) {
+    for _ in 0..times {
+        tokio::task::yield_now().await;
+    }
 }
 
 fn names(taken: &[TakenShard]) -> Vec<ShardName> {

@@ -253,9 +253,10 @@ pub(crate) async fn a_query_is_in_bytewise_order_after_an_id_up_to_the_limit(ben
         let mut paged = Vec::new();
         let mut after = None;
         loop {
-            let page = store.query(query(&balance, &default, after, limit)).await?;
+            let page = store.query(query(&balance, &default, after.clone(), limit)).await?;
             ensure!(page.len() <= limit, "{} views where {limit} were asked for", page.len());
             let Some((last, _)) = page.last() else { break };
+            ensure!(after.as_ref() < Some(last), "the views after {after:?} end with {last:?}");
             after = Some(last.clone());
             paged.extend(page);
         }

@@ -1,4 +1,4 @@
-use ermine_conformance::CASES;
+use ermine_conformance::{CASES, Case};
 
 const PORTS: [(&str, &str); 7] = [
     ("append", include_str!("../../../ermine-core/src/ports/append.rs")),
@@ -34,8 +34,8 @@ fn every_line_of_a_contract_has_a_case_and_every_case_a_line() {
     for (port, source) in PORTS {
         let promises = promises(source);
         assert!(!promises.is_empty(), "the contract of {port} was not found");
-        let cases: Vec<&str> =
-            CASES.iter().filter(|case| case.port() == port).map(|case| case.promise()).collect();
+        let cases = CASES.iter().filter(|case| case.port() == port);
+        let cases: Vec<&str> = cases.map(Case::promise).collect();
         assert_eq!(cases, promises, "cases and contract lines of {port}");
     }
 }

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use ermine_core::{AppendBatch, ErrorKind, ports::{EventAppender, SchemaAdmin}};
+use ermine_core::{
+    AppendBatch, ErrorKind,
+    ports::{EventAppender, SchemaAdmin},
+};
 use ermine_memory::{Call, MemoryStore};
 
 use crate::support::{Rig, SOON, builder, km, settings, small_pages, travelled};

@@ -63,6 +63,7 @@ impl Follower {
 
     /// The next step of an observation, or of coming back after a crash.
     pub(crate) fn look(&mut self, db: &mut Database) -> Option<Verdict> {
+        // A ring that is heard while it looks is forgotten at once, which is less than what the port promises.
         if std::mem::take(&mut db.rung) {
             self.asleep = false;
         }

@@ -12,6 +12,8 @@ pub(crate) enum Operation {
     Step(u8),
     /// All steps of the insert that are left.
     Finish(u8),
+    /// The rest of the insert, the commit and the end of the transaction, with nothing in between.
+    Conclude(u8),
     Savepoint(u8),
     RollBackToSavepoint(u8),
     ReleaseSavepoint(u8),
@@ -45,6 +47,7 @@ fn operation(crashes: u32) -> impl Strategy<Value = Operation> {
         14 => (slot(), 0..4_u64).prop_map(|(s, n)| Operation::Append(s, n)),
         24 => slot().prop_map(Operation::Step),
         8 => slot().prop_map(Operation::Finish),
+        8 => slot().prop_map(Operation::Conclude),
         3 => slot().prop_map(Operation::Savepoint),
         3 => slot().prop_map(Operation::RollBackToSavepoint),
         1 => slot().prop_map(Operation::ReleaseSavepoint),
@@ -55,7 +58,7 @@ fn operation(crashes: u32) -> impl Strategy<Value = Operation> {
         7 + crashes => Just(Operation::LookThrough),
         5 + crashes => Just(Operation::Read),
         2 + crashes => any::<bool>().prop_map(Operation::StoreProgress),
-        2 => any::<bool>().prop_map(Operation::WantBell),
+        4 => any::<bool>().prop_map(Operation::WantBell),
         2 => Just(Operation::SafetyPoll),
         8 => (1..1500_i64).prop_map(Operation::Tick),
         crashes => (0..=100_usize).prop_map(Operation::Crash),
@@ -68,6 +71,11 @@ impl Operation {
             Self::Append(slot, draws) => db.append(slot, draws),
             Self::Step(slot) => _ = db.step(slot),
             Self::Finish(slot) => while db.step(slot) {},
+            Self::Conclude(slot) => {
+                while db.step(slot) {}
+                db.commit(slot, false);
+                db.end(slot);
+            }
             Self::Savepoint(slot) => db.savepoint(slot),
             Self::RollBackToSavepoint(slot) => db.roll_back_to_savepoint(slot),
             Self::ReleaseSavepoint(slot) => db.release_savepoint(slot),

@@ -45,7 +45,7 @@ fn reaches_the_end(kind: Kind, db: &mut Database, follower: &mut Follower) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn floors_lose_nothing(operations in operations()) {

@@ -47,6 +47,7 @@ select 'the guard is installed', bool_and(coalesce(t.tgenabled = 'A', false)),
 from store s
 cross join lateral (select p.relid from pg_partition_tree(s.events) p union select s.events) r(relid)
 left join pg_catalog.pg_trigger t on t.tgrelid = r.relid and t.tgname = 'ermine_guard'
+  and t.tgfoid = '{schema}.floor_guard'::regproc and t.tgqual is null
 group by s.events
 union all
 select 'the log cannot be emptied or renumbered', count(t.oid) = 2, format('%s of 2 triggers', count(t.oid)),

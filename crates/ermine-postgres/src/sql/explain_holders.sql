@@ -1,9 +1,15 @@
--- explain_holders: who may have drawn numbers and not ended yet, by the lock of the sequence. Their floors are not known,
--- so the last number stands for all.
+-- explain_holders: who may have drawn numbers and not ended yet, by the lock of the sequence. Their floors are known where
+-- the floor lock has been at work as well; 0 stands for an unknown one.
 with w as materialized (
   select coalesce(pg_sequence_last_value('{schema}.events_seq_seq'::regclass), 0) as last
 )
-select w.last as floor, l.pid, a.application_name as application,
+select coalesce((
+    select min(least(w.last, w.last - (((w.last - f.objid::bigint) << 32) >> 32)))
+    from pg_catalog.pg_locks f
+    where f.locktype = 'advisory' and f.classid = (select s.lock_class::bigint::oid from {schema}.store s)
+      and f.objsubid = 2 and f.database = l.database and f.virtualtransaction = l.virtualtransaction
+  ), 0) as floor,
+  l.pid, a.application_name as application,
   coalesce('prepared ' || p.gid, a.state || coalesce(', waiting for ' || a.wait_event, ''), 'unknown') as state,
   greatest(extract(epoch from clock_timestamp() - coalesce(a.xact_start, p.prepared)), 0)::double precision as age,
   left(a.query, 200) as query

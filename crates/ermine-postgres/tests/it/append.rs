@@ -19,9 +19,15 @@ async fn what_is_appended_is_read_back_page_by_page() {
     for events_max in [2, 1000, 5000] {
         let filter = EventFilter::new(names(&["Travelled"]), []);
         let page = page(&it.store, 0, 7, events_max, filter).await;
-        let seen: Vec<_> = page.events.iter().map(|e| (e.seq.get(), e.stream.as_str(), e.version.get())).collect();
+        let seen: Vec<_> =
+            page.events.iter().map(|e| (e.seq.get(), e.stream.as_str(), e.version.get())).collect();
         let all = [
-            (1, "trip-1", 1), (2, "trip-1", 2), (3, "trip-1", 3), (4, "trip-2", 1), (5, "trip-2", 2), (6, "trip-1", 4),
+            (1, "trip-1", 1),
+            (2, "trip-1", 2),
+            (3, "trip-1", 3),
+            (4, "trip-2", 1),
+            (5, "trip-2", 2),
+            (6, "trip-1", 4),
             (7, "trip-3", 1),
         ];
         let ends = all.len().min(events_max);

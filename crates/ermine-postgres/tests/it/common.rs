@@ -3,8 +3,9 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use ermine_core::{
-    AppendBatch, Appended, Bell, Body, EventFilter, EventPage, EventRange, Evidence, ExpectedVersion, NewEvent,
-    Observation, Observe, PageRequest, ProjectionName, Result, Seq, StreamAppend, StreamId, TypeName, ViewTable,
+    AppendBatch, Appended, Bell, Body, EventFilter, EventPage, EventRange, Evidence, ExpectedVersion,
+    NewEvent, Observation, Observe, PageRequest, ProjectionName, Result, Seq, StreamAppend, StreamId,
+    TypeName, ViewTable,
     ports::{EventAppender, EventReader, HighWaterSource, Registration, SchemaAdmin},
 };
 use ermine_postgres::Store;
@@ -12,6 +13,8 @@ use ermine_testkit::pg::{OwnedClient, TestDatabase};
 
 /// Long enough for a machine that compiles at the same time.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+pub(crate) const LEAVE: Observe = Observe { mark: Seq::ZERO, bell: Bell::Leave };
 
 /// A migrated store on a database of its own. The database goes last.
 pub(crate) struct Fixture {
@@ -38,7 +41,7 @@ impl Fixture {
 }
 
 pub(crate) async fn observe(store: &Store) -> Observation {
-    store.observe(Observe { mark: Seq::ZERO, bell: Bell::Leave }).await.unwrap()
+    store.observe(LEAVE).await.unwrap()
 }
 
 /// The last number, and the mark that follows from the floors.
@@ -69,7 +72,12 @@ pub(crate) fn batch(id: &str, events: usize) -> AppendBatch {
     AppendBatch::new().stream(stream(id, events))
 }
 
-pub(crate) async fn append(store: &Store, id: &str, expected: ExpectedVersion, events: usize) -> Result<Appended> {
+pub(crate) async fn append(
+    store: &Store,
+    id: &str,
+    expected: ExpectedVersion,
+    events: usize,
+) -> Result<Appended> {
     store.append(AppendBatch::new().stream(stream(id, events).expecting(expected))).await
 }
 
@@ -78,7 +86,13 @@ pub(crate) fn names(names: &[&str]) -> Vec<TypeName> {
 }
 
 /// All events up to the last number, in pages of `events_max`.
-pub(crate) async fn page(store: &Store, from: u64, to: u64, events_max: usize, filter: EventFilter) -> EventPage {
+pub(crate) async fn page(
+    store: &Store,
+    from: u64,
+    to: u64,
+    events_max: usize,
+    filter: EventFilter,
+) -> EventPage {
     let incarnation = observe(store).await.incarnation;
     let request = PageRequest {
         range: EventRange::new(Seq::new(from), Seq::new(to)).unwrap(),

@@ -1,4 +1,18 @@
 //! The adapter against a real server.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod append;
+mod bad_input;
+mod bell;
+mod bodies;
+mod cancel;
 mod common;
+mod conformance;
+mod edge;
+mod held;
+mod idempotence;
+mod migrate;
+mod promises;
+mod readers;
+mod recovery;
+mod roles;

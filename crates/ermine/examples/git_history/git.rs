@@ -27,7 +27,7 @@ struct FileChange {
 }
 
 /// The non-merge commits of HEAD, newest first.
-pub struct Log {
+pub(crate) struct Log {
     child: Child,
     out: BufReader<ChildStdout>,
     /// The header that ended the commit before.
@@ -38,8 +38,12 @@ pub struct Log {
 const HEADER: u8 = 0x02;
 
 impl Log {
-    pub async fn open(repo: &Path) -> Result<Self> {
-        let head = git(repo).args(["rev-parse", "--verify", "HEAD^{commit}"]).output().await.context("running git")?;
+    pub(crate) async fn open(repo: &Path) -> Result<Self> {
+        let head = git(repo)
+            .args(["rev-parse", "--verify", "HEAD^{commit}"])
+            .output()
+            .await
+            .context("running git")?;
         if !head.status.success() {
             let said = String::from_utf8_lossy(&head.stderr);
             bail!("{} is not a git repository with a commit: {}", repo.display(), said.trim());
@@ -58,7 +62,7 @@ impl Log {
     }
 
     /// The next commit that changed at least one file, as one append: an event per numstat line in the file's stream.
-    pub async fn next_append(&mut self) -> Result<Option<AppendBatch>> {
+    pub(crate) async fn next_append(&mut self) -> Result<Option<AppendBatch>> {
         while let Some(commit) = self.next_commit().await? {
             if !commit.files.is_empty() {
                 return commit.into_append().map(Some);
@@ -87,7 +91,8 @@ impl Log {
             }
             let line = token.strip_prefix(b"\n").unwrap_or(&token);
             let mut columns = line.splitn(3, |b| *b == b'\t');
-            let (Some(added), Some(deleted), Some(path)) = (columns.next(), columns.next(), columns.next()) else {
+            let (Some(added), Some(deleted), Some(path)) = (columns.next(), columns.next(), columns.next())
+            else {
                 bail!("not a numstat line: {:?}", lossy(line));
             };
             // A renamed file has an empty name here; the old and the new one follow.
@@ -135,15 +140,16 @@ impl Commit {
             let id = EventId::derived(&format!("{} {} {}", self.id, of_stream.len(), hex(&file.path)));
             of_stream.push(NewEvent::of(&event)?.with_id(id));
         }
-        let batch = streams.into_iter().try_fold(AppendBatch::new().idempotent(), |batch, (path, events)| {
-            Ok::<_, ermine::Error>(batch.stream(StreamAppend::new(StreamId::new(path)?, events)))
-        })?;
+        let batch =
+            streams.into_iter().try_fold(AppendBatch::new().idempotent(), |batch, (path, events)| {
+                Ok::<_, ermine::Error>(batch.stream(StreamAppend::new(StreamId::new(path)?, events)))
+            })?;
         Ok(batch)
     }
 }
 
 /// `text`, or where an id cannot hold it, its beginning and a hash of it all.
-pub fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     if text.len() <= 500 {
         return text.to_owned();
     }

@@ -107,7 +107,8 @@ async fn append_history(ermine: &Ermine, repo: &std::path::Path) -> Result<Writt
     drop(send);
     let mut all = Written::default();
     while let Some(written) = writers.join_next().await {
-        let written: Written = written.context("a writer panicked")?.map_err(|e: ermine::Error| anyhow::anyhow!(e.chain()))?;
+        let written: Written =
+            written.context("a writer panicked")?.map_err(|e: ermine::Error| anyhow::anyhow!(e.chain()))?;
         all.events += written.events;
         all.new_events += written.new_events;
         all.position = all.position.max(written.position);
@@ -123,7 +124,10 @@ async fn wait_while_it_moves(ermine: &Ermine, position: Position) -> Result<()> 
         match ermine.wait_for_within(position, Duration::from_secs(20)).await {
             Ok(()) => return Ok(()),
             Err(error) if progress() == before => return Err(error.into()),
-            Err(_) => eprintln!("{}", ermine.status().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+            Err(_) => eprintln!(
+                "{}",
+                ermine.status().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+            ),
         }
     }
 }

@@ -4,18 +4,26 @@ use ermine::prelude::*;
 
 #[derive(Debug, DomainEvent)]
 #[event(prefix = "git")]
-pub enum GitEvent {
+pub(crate) enum GitEvent {
     /// One numstat line of a commit: `nth` of `of`, counted from 1. Binary files count 0 lines.
-    FileChanged { commit: String, nth: u32, of: u32, author: String, authored_at: i64, added: u64, deleted: u64 },
+    FileChanged {
+        commit: String,
+        nth: u32,
+        of: u32,
+        author: String,
+        authored_at: i64,
+        added: u64,
+        deleted: u64,
+    },
 }
 
 /// One view per file.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct FileHistory {
-    pub changes: u64,
-    pub added: u64,
-    pub deleted: u64,
-    pub last_author: String,
+pub(crate) struct FileHistory {
+    pub(crate) changes: u64,
+    pub(crate) added: u64,
+    pub(crate) deleted: u64,
+    pub(crate) last_author: String,
     last_change: (i64, String),
 }
 
@@ -40,17 +48,17 @@ impl Aggregate for FileHistory {
 
 /// One view per author, gathered from the streams of all files.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct AuthorTotals {
-    pub author: String,
-    pub commits: u64,
-    pub files: u64,
-    pub added: u64,
-    pub deleted: u64,
+pub(crate) struct AuthorTotals {
+    pub(crate) author: String,
+    pub(crate) commits: u64,
+    pub(crate) files: u64,
+    pub(crate) added: u64,
+    pub(crate) deleted: u64,
 }
 
 impl AuthorTotals {
     /// The view of the event's author.
-    pub fn view_of(event: &Recorded<GitEvent>) -> String {
+    pub(crate) fn view_of(event: &Recorded<GitEvent>) -> String {
         let GitEvent::FileChanged { author, .. } = event.data();
         // An author may have no name at all, and a view's id may not.
         super::git::shortened(&format!("author {author}"))

@@ -288,7 +288,9 @@ impl Mutant {
         match self.flaw {
             Flaw::OperatesInReverse => batch.operations.reverse(),
             Flaw::CountsNoUnknownEvents => batch.unknown_events = 0,
-            Flaw::CommitMindsNoIncarnation => batch.incarnation = observe(&self.inner).await.incarnation,
+            Flaw::CommitMindsNoIncarnation | Flaw::CrashKeepsTheIncarnation => {
+                batch.incarnation = observe(&self.inner).await.incarnation;
+            }
             _ => {}
         }
         let Err(error) = self.inner.commit(batch.clone()).await else { return Ok(()) };

@@ -1,0 +1,110 @@
+//! Catching up in a process of its own, so that its memory and its processor time are its own.
+
+use std::{
+    env,
+    num::NonZeroUsize,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use ermine::{daemon::Settings, prelude::*};
+use ermine_testkit::pg::OwnedClient;
+use tokio::process::Command;
+
+use crate::{
+    trips::{self, Trip},
+    usage,
+};
+
+/// Settings of the engine to try; the defaults where they are left out.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Tuning {
+    /// The engine's `page_events_max`
+    #[arg(long, value_name = "EVENTS")]
+    page_events: Option<NonZeroUsize>,
+    /// The engine's `in_flight_events_max`
+    #[arg(long, value_name = "EVENTS")]
+    in_flight_events: Option<usize>,
+    /// The engine's `fold_threads`
+    #[arg(long, value_name = "N")]
+    fold_threads: Option<NonZeroUsize>,
+}
+
+impl Tuning {
+    pub(crate) fn settings(&self) -> Settings {
+        let mut settings = Settings::default();
+        settings.page_events_max = self.page_events.unwrap_or(settings.page_events_max);
+        settings.in_flight_events_max = self.in_flight_events.unwrap_or(settings.in_flight_events_max);
+        settings.fold_threads = self.fold_threads.unwrap_or(settings.fold_threads);
+        settings
+    }
+
+    fn to_args(&self) -> Vec<String> {
+        let page = self.page_events.map(|n| format!("--page-events={n}"));
+        let in_flight = self.in_flight_events.map(|n| format!("--in-flight-events={n}"));
+        let threads = self.fold_threads.map(|n| format!("--fold-threads={n}"));
+        [page, in_flight, threads].into_iter().flatten().collect()
+    }
+}
+
+/// What catching up took.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CaughtUp {
+    pub(crate) seconds: f64,
+    pub(crate) peak_kib: Option<u64>,
+    /// Processor time of this process.
+    pub(crate) client_cpu: Option<f64>,
+    /// Processor time of its sessions on the server: the busiest two read pages and write views.
+    pub(crate) sessions_cpu: Vec<f64>,
+}
+
+/// Catches up with the store at `url` in a process of its own.
+pub(crate) async fn start(url: &str, tuning: &Tuning) -> Result<CaughtUp> {
+    let program = env::current_exe().context("this program has no path")?;
+    let mut command = Command::new(program);
+    command.arg("--catch-up").arg(url).args(tuning.to_args());
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true).output().await?;
+    ensure!(output.status.success(), "catching up failed: {}", output.status);
+    serde_json::from_slice(&output.stdout).context("reading what catching up took")
+}
+
+/// The child: from `start` until every view is committed.
+pub(crate) async fn run(url: &str, tuning: &Tuning) -> Result<()> {
+    let spectator = OwnedClient::connect(url).await?;
+    let last = spectator.query_one("select max(seq) from ermine.events", &[]).await?;
+    let last = u64::try_from(last.try_get::<_, i64>(0)?)?;
+
+    let began = Instant::now();
+    let ermine = Ermine::open(url)
+        .project(single_stream::<Trip>(trips::PROJECTION))
+        .settings(tuning.settings())
+        .daemon(DaemonMode::Solo)
+        .wait_timeout(Duration::from_secs(600))
+        .start()
+        .await?;
+    ermine.wait_for(Position::new(ermine::core::Seq::new(last))).await?;
+    let seconds = began.elapsed().as_secs_f64();
+
+    let client_cpu = usage::cpu("self").map(|time| time.as_secs_f64());
+    let caught_up = CaughtUp {
+        seconds,
+        peak_kib: usage::peak_kib(),
+        client_cpu,
+        sessions_cpu: sessions_cpu(&spectator).await?,
+    };
+    ermine.stop().await?;
+    println!("{}", serde_json::to_string(&caught_up)?);
+    Ok(())
+}
+
+async fn sessions_cpu(spectator: &OwnedClient) -> Result<Vec<f64>> {
+    let sessions = "select pid from pg_stat_activity where application_name = 'ermine'";
+    let rows = spectator.query(sessions, &[]).await?;
+    let pids = rows.iter().map(|row| row.try_get::<_, i32>(0)).collect::<Result<Vec<_>, _>>()?;
+    let times = pids.iter().filter_map(|pid| usage::cpu(&pid.to_string()));
+    let mut times: Vec<f64> = times.map(|time| time.as_secs_f64()).collect();
+    times.sort_unstable_by(|a, b| b.total_cmp(a));
+    Ok(times)
+}

@@ -1,0 +1,107 @@
+//! Measures Ermine on PostgreSQL against the limit of the database and against what peers do.
+//!
+//! ```text
+//! cargo xtask bench [--quick] [--rounds N] [--only PART].. [--json FILE]
+//! ```
+//!
+//! What is compared is measured in turn within each round, because the same code may take 1.7 times as long a minute
+//! later on a machine that does other work as well: believe the ratios, not the absolute figures.
+
+mod append;
+mod catch_up;
+mod child;
+mod live;
+mod machine;
+mod report;
+mod server;
+mod trips;
+mod usage;
+
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use anyhow::{Context, Result};
+use child::Tuning;
+use clap::{Parser, ValueEnum};
+use report::Report;
+use server::Server;
+
+/// Measures throughput and latency against the limit of the database.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+struct Args {
+    /// Few events and short times: shows that it works, measures nothing
+    #[arg(long)]
+    quick: bool,
+    /// How often each comparison is made; the median counts
+    #[arg(long, default_value = "5", value_name = "N")]
+    rounds: NonZeroUsize,
+    /// Runs this part alone; may be given several times
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Vec<Part>,
+    /// Leaves out the log that is ten times longer
+    #[arg(long)]
+    no_long_log: bool,
+    /// Writes everything that was measured to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    #[command(flatten)]
+    tuning: Tuning,
+    /// Catches up with the store at this URL and reports on it; the benchmark starts itself again with this
+    #[arg(long, hide = true, value_name = "URL")]
+    catch_up: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Catching up, in stream order and interleaved
+    CatchUp,
+    /// Memory on a log that is ten times longer
+    Memory,
+    /// Latency, idle cost, and what a rolled back append costs
+    Live,
+    /// Throughput of the append function
+    Append,
+}
+
+/// How much of everything.
+pub(crate) struct Plan {
+    pub(crate) quick: bool,
+    pub(crate) rounds: usize,
+    pub(crate) tuning: Tuning,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    tracing_subscriber::fmt().with_env_filter("warn").with_writer(std::io::stderr).init();
+    match &args.catch_up {
+        Some(url) => runtime.block_on(child::run(url, &args.tuning)),
+        None => runtime.block_on(bench(args)),
+    }
+}
+
+async fn bench(args: Args) -> Result<()> {
+    let wanted = |part| args.only.is_empty() || args.only.contains(&part);
+    let rounds = if args.quick { 1 } else { args.rounds.get() };
+    let plan = Plan { quick: args.quick, rounds, tuning: args.tuning };
+    let server = Server::start().await?;
+    let mut report = Report::new(machine::describe(&server, &plan).await?);
+    report.print_machine();
+    if wanted(Part::CatchUp) {
+        catch_up::measure(&server, &plan, &mut report).await?;
+    }
+    if wanted(Part::Memory) && !args.quick && !args.no_long_log {
+        catch_up::measure_long_log(&server, &plan, &mut report).await?;
+    }
+    if wanted(Part::Live) {
+        live::measure(&server, &plan, &mut report).await?;
+    }
+    if wanted(Part::Append) {
+        append::measure(&server, &plan, &mut report).await?;
+    }
+    report.print_aims();
+    if let Some(file) = args.json {
+        std::fs::write(&file, report.to_json()?).with_context(|| format!("writing {}", file.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! What the whole-system tests in `it` share with their long forms in `examples`.
+//!
+//! | to see | run |
+//! |---|---|
+//! | that every committed event is applied once and in order, whatever writers do | [`stress::run`] |
+//! | the same through crashes of the server and of the application | [`crash::run`] |
+//! | that the daemon goes on by itself after the server was away | [`outage::run`] |
+//!
+//! Each takes a plan with a seed and answers with a report that lists violations; what cannot happen in a test panics.
+
+pub mod crash;
+pub mod outage;
+pub mod stress;
+pub mod trail;
