@@ -6,7 +6,9 @@ use clap::Parser;
 use ermine_tests::stress::{Plan, Recipe, run};
 
 #[derive(Parser)]
-#[command(about = "Writers of all kinds against two projections and three readers that are known to lose events")]
+#[command(
+    about = "Writers of all kinds against two projections and three readers that are known to lose events"
+)]
 struct Arguments {
     /// How long the writers write.
     #[arg(long, default_value_t = 120)]

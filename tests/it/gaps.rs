@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use ermine::{ErrorKind, core::{Position, Seq, ports::HighWaterSource}};
+use ermine::{
+    ErrorKind,
+    core::{Position, Seq},
+};
 use ermine_testkit::pg::{OwnServer, Settings};
 use ermine_tests::trail::{BucketTrail, EVERYTHING};
 
@@ -76,7 +79,9 @@ async fn an_unrelated_long_transaction_delays_nobody() {
     unrelated.batch_execute("create table unrelated (n int)").await.unwrap();
     let host = start(&server.url("postgres")).await;
     unrelated
-        .batch_execute("begin isolation level serializable; insert into unrelated select max(seq) from ermine.events")
+        .batch_execute(
+            "begin isolation level serializable; insert into unrelated select max(seq) from ermine.events",
+        )
         .await
         .unwrap();
 

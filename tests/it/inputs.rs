@@ -53,7 +53,10 @@ fn assert_says(error: &Error, parts: &[&str]) {
 async fn an_unknown_scheme_is_answered_with_those_that_are_known() {
     let refused = Ermine::open("mysql://localhost/app").start().await.unwrap_err();
     assert_eq!(*refused.kind(), ErrorKind::Configuration);
-    assert_says(&refused, &["no store is known for the scheme \"mysql\"", "postgres://user@host/database", "memory:"]);
+    assert_says(
+        &refused,
+        &["no store is known for the scheme \"mysql\"", "postgres://user@host/database", "memory:"],
+    );
 }
 
 #[tokio::test]
@@ -62,7 +65,10 @@ async fn a_wrong_password_is_called_that_and_not_repeated() {
     let url = server.address().with_login("postgres", Some("swordfish")).url("postgres");
     let refused = Ermine::open(url).start().await.unwrap_err();
     assert_eq!(*refused.kind(), ErrorKind::Configuration);
-    assert_says(&refused, &["cannot connect to PostgreSQL at 127.0.0.1:", "user \"postgres\"", "the password is wrong"]);
+    assert_says(
+        &refused,
+        &["cannot connect to PostgreSQL at 127.0.0.1:", "user \"postgres\"", "the password is wrong"],
+    );
     assert!(!format!("{refused:?}").contains("swordfish"), "{refused:?}");
 }
 
@@ -72,7 +78,10 @@ async fn a_server_that_is_not_there_is_named() {
     assert!(refused.is_transient(), "{refused:?}");
     assert_says(
         &refused,
-        &["cannot connect to PostgreSQL at 127.0.0.1:1, user \"ada\", database \"app\"", "is the server running?"],
+        &[
+            "cannot connect to PostgreSQL at 127.0.0.1:1, user \"ada\", database \"app\"",
+            "is the server running?",
+        ],
     );
 }
 
@@ -161,7 +170,8 @@ async fn a_body_of_more_than_a_megabyte_goes_through() {
     let database = TestDatabase::create().await;
     let host = letters(&database.url()).await;
     let text: String = ('a'..='z').cycle().take(1_500_000).collect();
-    let appended = host.append("long", [letter(text.clone()), letter("short"), letter(text.clone())]).await.unwrap();
+    let appended =
+        host.append("long", [letter(text.clone()), letter("short"), letter(text.clone())]).await.unwrap();
     host.wait_for(appended.position()).await.unwrap();
     let view = host.load::<Letters>("long").await.unwrap().unwrap();
     assert_eq!((view.bytes, view.text == text), (3_000_005, true));
@@ -238,7 +248,10 @@ async fn views_of_a_type_that_nobody_registered_are_answered_with_the_types_that
     let host = start(&database.url()).await;
     let refused = host.load::<Letters>("letter").await.unwrap_err();
     assert_eq!(*refused.kind(), ErrorKind::NotFound);
-    assert_says(&refused, &["no projection with views of type", "Letters is registered", "StreamTrail", "BucketTrail"]);
+    assert_says(
+        &refused,
+        &["no projection with views of type", "Letters is registered", "StreamTrail", "BucketTrail"],
+    );
     assert!(host.load::<StreamTrail>("nobody").await.unwrap().is_none());
     host.stop().await.unwrap();
 }
@@ -253,7 +266,8 @@ async fn a_body_that_cannot_be_decoded_pauses_its_shard_alone_and_says_which_eve
         .start()
         .await
         .unwrap();
-    let poison = "select ermine.append('letter', null, array['letter.written'], array['{\"text\":17}'::json])";
+    let poison =
+        "select ermine.append('letter', null, array['letter.written'], array['{\"text\":17}'::json])";
     client.batch_execute(poison).await.unwrap();
     let after = note(&client, "fine").await;
 

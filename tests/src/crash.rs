@@ -67,7 +67,8 @@ pub struct Round {
 
 impl fmt::Display for Round {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { blow, synchronous_commit, acknowledged, vanished, events, highest, recovered, settled } = self;
+        let Self { blow, synchronous_commit, acknowledged, vanished, events, highest, recovered, settled } =
+            self;
         let synchronous_commit = if *synchronous_commit { "on" } else { "off" };
         write!(
             f,
@@ -263,8 +264,10 @@ impl Run {
     }
 
     async fn compare(&mut self, log: &Log, acknowledged: &[Uuid], durable: bool) -> usize {
-        let hosts: [(&str, &Ermine); 2] =
-            [("the host that lived through it", &self.survivor), ("the application that was killed", &self.reader)];
+        let hosts: [(&str, &Ermine); 2] = [
+            ("the host that lived through it", &self.survivor),
+            ("the application that was killed", &self.reader),
+        ];
         for (name, host) in hosts {
             let wrong = log.compare(host).await;
             self.violations.extend(wrong.into_iter().map(|it| format!("{name}: {it}")));
@@ -277,13 +280,15 @@ impl Run {
         let known: BTreeSet<&Uuid> = log.ids.iter().collect();
         let vanished = acknowledged.iter().filter(|id| !known.contains(id)).count();
         if durable && vanished > 0 {
-            self.violations.push(format!("{vanished} acknowledged events vanished although commits were synchronous"));
+            self.violations
+                .push(format!("{vanished} acknowledged events vanished although commits were synchronous"));
         }
         vanished
     }
 }
 
 async fn backends(client: &OwnedClient) -> Vec<i32> {
-    let sql = "select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()";
+    let sql =
+        "select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()";
     client.query(sql, &[]).await.expect("a superuser sees them").iter().map(|row| row.get(0)).collect()
 }

@@ -11,8 +11,8 @@ use ermine::{
     postgres,
 };
 use ermine_testkit::pg::{OwnServer, Settings};
-pub use known_bad::Recipe;
 use known_bad::Reader;
+pub use known_bad::Recipe;
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 use writer::{Deeds, Writer};
@@ -60,7 +60,7 @@ impl fmt::Display for Report {
         writeln!(f, "seed {seed}, {writers} writers for {lasts:?}, transactions held up to {held_max:?}")?;
         write!(f, "{}", self.deeds)?;
         writeln!(f, "committed {} events, {} numbers died", self.events, self.dead)?;
-        writeln!(f, "projections caught up {:?} after the last writer", self.catch_up)?;
+        writeln!(f, "projections had caught up {:?} after the last writer, at the latest", self.catch_up)?;
         for (recipe, lost) in &self.lost {
             writeln!(f, "known bad, {recipe}: lost {lost} events")?;
         }
@@ -109,9 +109,9 @@ pub async fn run(plan: &Plan) -> Report {
     }
     let deeds = writers.join_all().await.into_iter().fold(Deeds::default(), Deeds::and);
 
-    let mut violations = deeds.violations.clone();
-    let log = Log::read(&unrelated).await; // it sees what is committed: read committed
     let ended = Instant::now();
+    let mut violations = deeds.violations.clone();
+    let log = Log::read(&unrelated).await; // read committed, so it sees what is committed
     let last = Position::new(Seq::new(log.highest));
     if let Err(late) = ermine.wait_for_within(last, plan.patience).await {
         violations.push(late.chain());
@@ -122,9 +122,11 @@ pub async fn run(plan: &Plan) -> Report {
     unrelated.batch_execute("commit").await.expect("the unrelated transaction ends");
 
     stop.cancel();
-    let lost = readers.join_all().await.into_iter().map(|(recipe, seen)| {
-        (recipe, log.seqs.iter().filter(|seq| !seen.contains(seq)).count() as u64)
-    });
+    let lost = readers
+        .join_all()
+        .await
+        .into_iter()
+        .map(|(recipe, seen)| (recipe, log.seqs.iter().filter(|seq| !seen.contains(seq)).count() as u64));
     let lost = lost.collect();
     let drawn = store_last_number(&unrelated).await;
     let ermine = Arc::into_inner(ermine).expect("all writers have ended");
@@ -140,7 +142,9 @@ async fn check_counters(ermine: &Ermine, log: &Log) -> Vec<String> {
     let progress = ermine.progress().await.unwrap_or_else(|err| panic!("progress: {err:?}"));
     let wrong = progress.iter().filter(|p| p.unknown_events != log.foreign);
     wrong
-        .map(|p| format!("{} counted {} events of unknown types of {}", p.shard, p.unknown_events, log.foreign))
+        .map(|p| {
+            format!("{} counted {} events of unknown types of {}", p.shard, p.unknown_events, log.foreign)
+        })
         .collect()
 }
 

@@ -117,11 +117,14 @@ impl Aggregate for BucketTrail {
 
 /// Registers both projections; `prefix` tells theirs from those of another host on the same store.
 pub fn project(builder: ErmineBuilder, prefix: &str) -> ErmineBuilder {
-    builder
-        .project(single_stream::<StreamTrail>(format!("{prefix}Streams")))
-        .project(multi_stream::<BucketTrail, _, _>(format!("{prefix}Buckets"), |event| {
-            [bucket_id(event.data().bucket()), EVERYTHING.to_owned()]
-        }))
+    builder.project(single_stream::<StreamTrail>(format!("{prefix}Streams"))).project(multi_stream::<
+        BucketTrail,
+        _,
+        _,
+    >(
+        format!("{prefix}Buckets"),
+        |event| [bucket_id(event.data().bucket()), EVERYTHING.to_owned()],
+    ))
 }
 
 fn bucket_id(bucket: u64) -> String {

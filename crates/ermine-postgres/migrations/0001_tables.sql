@@ -64,6 +64,7 @@ create unlogged table {schema}.incarnation (
   only_row boolean primary key default true check (only_row),
   token uuid not null default gen_random_uuid()
 );
+insert into {schema}.incarnation default values;
 
 -- bell: until when appends shall ring, in milliseconds since 1970 by the server's clock; outside of transactions.
 create sequence {schema}.bell cache 1 no cycle;

@@ -38,7 +38,7 @@ alter table {schema}.events enable always trigger ermine_floor;
 -- the call of a cached function is cheaper than the parsing.
 create function {schema}.floor_guard() returns trigger language plpgsql as $$
 begin
-  if new.seq operator(pg_catalog.>) pg_catalog.current_setting('ermine.floor_{class}', true)::bigint
+  if new.seq operator(pg_catalog.>) nullif(pg_catalog.current_setting('ermine.floor_{class}', true), '')::bigint
     and pg_catalog.current_setting('ermine.floortx_{class}', true)
       operator(pg_catalog.=) pg_catalog.pg_current_xact_id()::pg_catalog.text
   then

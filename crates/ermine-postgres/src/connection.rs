@@ -121,16 +121,29 @@ impl Connection {
         limit: Duration,
         work: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Fault> {
-        let answer = match timeout(limit, work).await {
-            Ok(answer) => answer.map_err(Fault::Driver),
-            Err(_) => Err(Fault::Silence(limit)),
-        };
-        if let Err(fault) = &answer
-            && fault.spoils_session()
-        {
+        match timeout(limit, work).await {
+            Ok(answer) => answer.map_err(|error| self.judge(Fault::Driver(error))),
+            Err(_) => Err(self.judge(Fault::Silence(limit))),
+        }
+    }
+
+    /// Waits for work that judges its faults itself; one deadline for all of it.
+    pub(crate) async fn within_deadline<T, E: From<Fault>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        match timeout(self.answer_timeout, work).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.judge(Fault::Silence(self.answer_timeout)).into()),
+        }
+    }
+
+    /// Takes the session out of use where a fault asks for it.
+    pub(crate) fn judge(&self, fault: Fault) -> Fault {
+        if fault.spoils_session() {
             self.tainted.store(true, Ordering::Relaxed);
         }
-        answer
+        fault
     }
 }
 

@@ -100,6 +100,14 @@ impl Control {
         .await
     }
 
+    /// Gives up a session that does not answer; the next call gets another.
+    pub(crate) fn give_up(&self, line: &Line) {
+        let is_current = matches!(&*self.shared.state.borrow(), State::Up(current) if current.id == line.id);
+        if is_current {
+            self.shared.renew.notify_one();
+        }
+    }
+
     async fn outcome(
         &self,
         state: &mut watch::Receiver<State>,

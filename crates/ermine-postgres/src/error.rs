@@ -182,6 +182,7 @@ pub(crate) struct ConnectFailure {
     kind: ErrorKind,
     doing: String,
     cause: Option<String>,
+    missing: bool,
 }
 
 impl ConnectFailure {
@@ -189,7 +190,14 @@ impl ConnectFailure {
         let doing = error.to_string();
         let chain = error.chain();
         let cause = chain.strip_prefix(&doing).and_then(|rest| rest.strip_prefix(": ")).map(str::to_owned);
-        Self { kind: error.kind().clone(), doing, cause }
+        let fault = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Fault>());
+        let missing = fault.and_then(Fault::db).is_some_and(|db| is_missing(db.code()));
+        Self { kind: error.kind().clone(), doing, cause, missing }
+    }
+
+    /// Whether it was for want of a store.
+    pub(crate) const fn is_missing(&self) -> bool {
+        self.missing
     }
 
     pub(crate) fn to_error(&self) -> Error {

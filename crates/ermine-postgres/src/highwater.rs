@@ -7,7 +7,10 @@ use ermine_core::{
 };
 use tokio_postgres::Row;
 
-use crate::{MarkStrategy, Store, error::Effect};
+use crate::{
+    MarkStrategy, Store,
+    error::{Effect, Fault},
+};
 
 #[async_trait]
 impl HighWaterSource for Store {
@@ -18,10 +21,12 @@ impl HighWaterSource for Store {
             Bell::Leave => (None, None),
             Bell::Silence => (None, line.armed()),
         };
-        let row = line
-            .observe(arm, silence)
-            .await
-            .map_err(|fault| fault.into_error("observing the log", Effect::Reads))?;
+        let row = line.observe(arm, silence).await.map_err(|fault| {
+            if matches!(fault, Fault::Silence(_)) {
+                self.inner.control.give_up(&line);
+            }
+            fault.into_error("observing the log", Effect::Reads)
+        })?;
         match observation(&row, self.inner.strategy) {
             Ok((observation, armed)) => {
                 if let Some(value) = armed {

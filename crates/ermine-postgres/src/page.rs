@@ -6,7 +6,6 @@ mod row;
 use std::{num::NonZeroUsize, pin::pin};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use ermine_core::{
     Admission, Error, Event, EventPage, EventRange, PageRequest, Result, Seq, StreamId, TenantId, TypeName,
     UnknownEvent, Version, ports::EventReader,
@@ -38,12 +37,14 @@ impl EventReader for Store {
         let large = request.events_max.get() >= COPY_FROM_EVENTS
             && usize::try_from(request.range.span()).unwrap_or(usize::MAX) >= COPY_FROM_EVENTS;
         let mut page = Builder::new(&request);
-        let read = if large && self.inner.may_copy {
-            copy_rows(self, &loan, &request, &mut page).await
-        } else {
-            query_rows(self, &loan, &request, &mut page).await
-        };
-        match read {
+        let read = loan.within_deadline(async {
+            if large && self.inner.may_copy {
+                copy_rows(self, &loan, &request, &mut page).await
+            } else {
+                query_rows(self, &loan, &request, &mut page).await
+            }
+        });
+        match read.await {
             Ok(()) => page.finish(),
             Err(ReadFault::Connection(fault)) => Err(fault.into_error(doing(), Effect::Reads)),
             Err(ReadFault::Garbled(what)) => Err(Error::fatal(doing()).with_source(what)),
@@ -109,17 +110,16 @@ async fn query_rows(
         &store.inner.sql.load_page_filtered
     };
     let ready = connection.ready(sql).await?;
-    let rows = connection.answer(async {
-        match &ready {
-            Ready::Named(statement) => connection.client().query_raw(statement, params).await,
-            Ready::Unnamed(sql) => {
-                let typed = params.into_iter().zip(sql.types().iter().cloned());
-                connection.client().query_typed_raw(sql.text(), typed).await
-            }
+    let lost = |error| ReadFault::Connection(connection.judge(Fault::Driver(error)));
+    let rows = match &ready {
+        Ready::Named(statement) => connection.client().query_raw(statement, params).await,
+        Ready::Unnamed(sql) => {
+            let typed = params.into_iter().zip(sql.types().iter().cloned());
+            connection.client().query_typed_raw(sql.text(), typed).await
         }
-    });
-    let mut rows = pin!(rows.await?);
-    while let Some(row) = connection.answer(rows.try_next()).await? {
+    };
+    let mut rows = pin!(rows.map_err(lost)?);
+    while let Some(row) = rows.try_next().await.map_err(lost)? {
         let raw = row::decode(&row, filter.wanted()).map_err(|err| ReadFault::Garbled(err.to_string()))?;
         if !page.take(raw) {
             break;
@@ -134,11 +134,11 @@ async fn copy_rows(
     request: &PageRequest,
     page: &mut Builder<'_>,
 ) -> Result<(), ReadFault> {
+    let lost = |error| ReadFault::Connection(connection.judge(Fault::Driver(error)));
     let text = copy_statement(store, request);
-    let stream = connection.answer(connection.client().copy_out(text.as_str())).await?;
-    let mut stream = pin!(stream);
+    let mut stream = pin!(connection.client().copy_out(text.as_str()).await.map_err(lost)?);
     let mut decoder = copy::Decoder::new(request.filter.wanted());
-    while let Some(chunk) = next_chunk(connection, stream.as_mut()).await? {
+    while let Some(chunk) = stream.try_next().await.map_err(lost)? {
         decoder.feed(chunk);
         while let Some(raw) = decoder.next_row().map_err(ReadFault::Garbled)? {
             if !page.take(raw) {
@@ -147,13 +147,6 @@ async fn copy_rows(
         }
     }
     Ok(())
-}
-
-async fn next_chunk(
-    connection: &Connection,
-    mut stream: std::pin::Pin<&mut tokio_postgres::CopyOutStream>,
-) -> Result<Option<Bytes>, Fault> {
-    connection.answer(stream.try_next()).await
 }
 
 fn copy_statement(store: &Store, request: &PageRequest) -> String {

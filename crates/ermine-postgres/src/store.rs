@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use ermine_core::{Error, ErrorKind, Result, ViewTable, ports};
+use ermine_core::{Result, ViewTable, ports};
 
 use crate::{
     MarkStrategy, PostgresOptions, SchemaName,
@@ -91,17 +91,10 @@ impl Store {
             return Ok(line);
         }
         let line = self.inner.control.renew(&line).await?;
-        if line.is_ready() {
-            return Ok(line);
+        match line.refusal(&self.place()) {
+            Some(refusal) => Err(refusal),
+            None => Ok(line),
         }
-        Err(Error::new(
-            ErrorKind::Refused,
-            format!(
-                "there is no store at {}: run the migration, with a role that may create it{}",
-                self.place(),
-                line.why_not_ready()
-            ),
-        ))
     }
 
     pub(crate) fn view_sql(&self, table: &ViewTable) -> Arc<ViewSql> {

@@ -10,6 +10,7 @@ use crate::{
     report::{Aim, Report},
     server::{Database, Server},
     trips::{self, EVENTS_PER_TRIP, Order, Trip, TripEvent},
+    usage,
 };
 
 const STREAMS: i64 = 20_000;
@@ -20,22 +21,24 @@ const FIELD_SAMPLE: i64 = 5_000;
 
 pub(crate) async fn measure(server: &Server, plan: &Plan, report: &mut Report) -> Result<()> {
     let streams = if plan.quick { STREAMS_QUICK } else { STREAMS };
-    report.headline(&format!(
-        "catching up with {} events of {streams} trips",
-        streams * EVENTS_PER_TRIP
-    ));
+    report.headline(&format!("catching up with {} events of {streams} trips", streams * EVENTS_PER_TRIP));
     let mut peak: Option<f64> = None;
     for (order, aim_limit) in [(Order::Stream, 0.70), (Order::Interleaved, 0.50)] {
         let name = format!("trips_{order:?}").to_lowercase();
         let database = server.with_trips(&name, streams, order).await?;
         let rates = compare(&database, streams, plan).await?;
         let order = order.name();
-        let limit = report.figure(&format!("limit, {order}"), "events/s", rates.limit);
-        let field = report.figure(&format!("field, {order}"), "events/s", rates.field);
-        let ours = report.figure(&format!("ermine, {order}"), "events/s", rates.ours);
-        report.figure(&format!("ermine, {order}: cpu of the client"), "s", rates.client_cpu);
-        report.figure(&format!("ermine, {order}: cpu of the busiest session"), "s", rates.first_cpu);
-        report.figure(&format!("ermine, {order}: cpu of the second session"), "s", rates.second_cpu);
+        let limit = report.figure(&format!("{order}, limit"), "events/s", rates.limit);
+        let field = report.figure(&format!("{order}, field"), "events/s", rates.field);
+        let ours = report.figure(&format!("{order}, ermine"), "events/s", rates.ours);
+        for (who, seconds) in [
+            ("limit: cpu of the session", rates.limit_cpu),
+            ("ermine: cpu of the client", rates.client_cpu),
+            ("ermine: cpu of the busiest session", rates.first_cpu),
+            ("ermine: cpu of the second session", rates.second_cpu),
+        ] {
+            report.figure(&format!("{order}, {who}"), "s", seconds);
+        }
         report.aim(Aim::at_least(format!("catch-up, {order}, over the limit"), ours.over(&limit), aim_limit));
         report.aim(Aim::at_least(format!("catch-up, {order}, over the field"), ours.over(&field), 15.0));
         for kib in rates.peak_kib {
@@ -77,6 +80,7 @@ struct Rates {
     limit: Vec<f64>,
     field: Vec<f64>,
     ours: Vec<f64>,
+    limit_cpu: Vec<f64>,
     client_cpu: Vec<f64>,
     first_cpu: Vec<f64>,
     second_cpu: Vec<f64>,
@@ -103,7 +107,8 @@ async fn compare(database: &Database, streams: i64, plan: &Plan) -> Result<Rates
             Some(limit) => limit,
             None => build_by_the_server(database, events).await?,
         };
-        rates.limit.push(per_second(events, limit));
+        rates.limit.push(per_second(events, limit.seconds));
+        rates.limit_cpu.extend(limit.cpu);
         rates.ours.push(per_second(events, caught_up.seconds));
         rates.client_cpu.extend(caught_up.client_cpu);
         rates.first_cpu.extend(caught_up.sessions_cpu.first());
@@ -128,12 +133,21 @@ async fn reset(database: &Database, table: &str) -> Result<()> {
     Ok(())
 }
 
-async fn build_by_the_server(database: &Database, events: i64) -> Result<f64> {
+/// What the server took for it: seconds, and the processor time of its session.
+struct Built {
+    seconds: f64,
+    cpu: Option<f64>,
+}
+
+async fn build_by_the_server(database: &Database, events: i64) -> Result<Built> {
     reset(database, "limit_views").await?;
+    let session: i32 = database.client.query_one("select pg_backend_pid()", &[]).await?.try_get(0)?;
+    let cpu = || usage::cpu(&session.to_string()).map(|time| time.as_secs_f64());
     let statement = database.client.prepare(trips::LIMIT).await?;
-    let began = Instant::now();
+    let (cpu_before, began) = (cpu(), Instant::now());
     database.client.execute(&statement, &[&events]).await?;
-    Ok(began.elapsed().as_secs_f64())
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(Built { seconds, cpu: cpu_before.zip(cpu()).map(|(before, after)| after - before) })
 }
 
 /// One committed statement per event. What a peer does beside it (reading the view, moving its progress) is not counted,

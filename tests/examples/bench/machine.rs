@@ -30,7 +30,10 @@ pub(crate) async fn describe(server: &Server, plan: &Plan) -> Result<Vec<(&'stat
                 engine.page_events_max, engine.in_flight_events_max, engine.fold_threads
             ),
         ),
-        ("rounds", format!("{}{}", plan.rounds, if plan.quick { ", quick: figures mean nothing" } else { "" })),
+        (
+            "rounds",
+            format!("{}{}", plan.rounds, if plan.quick { ", quick: figures mean nothing" } else { "" }),
+        ),
     ])
 }
 

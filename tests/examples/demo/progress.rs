@@ -54,7 +54,7 @@ impl Display {
         let writers = all.add(ProgressBar::no_length());
         writers.set_style(style("{prefix:>16} {msg}"));
         writers.set_prefix("writers");
-        let shards = ermine.status().iter().map(|status| {
+        let shards = ermine.status().into_iter().map(|status| {
             let bar = all.add(ProgressBar::new(0));
             bar.set_style(style("{prefix:>16} [{bar:40}] {msg}"));
             bar.set_prefix(status.shard.projection().to_string());

@@ -65,10 +65,7 @@ impl Verified {
     }
 }
 
-async fn views<A: Aggregate>(
-    ermine: &Ermine,
-    ids: impl Iterator<Item = &str>,
-) -> Result<Vec<Option<A>>> {
+async fn views<A: Aggregate>(ermine: &Ermine, ids: impl Iterator<Item = &str>) -> Result<Vec<Option<A>>> {
     let ids = ids.map(ViewId::new).collect::<Result<Vec<_>, _>>()?;
     Ok(ermine.load_many(ids).await?)
 }

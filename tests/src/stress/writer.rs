@@ -257,7 +257,8 @@ impl Append {
     async fn append_in(&self, store: &Store, transaction: &Transaction<'_>) -> Result<(), Refusal> {
         let events = self.buckets.iter().map(|bucket| NewEvent::of(&NoteEvent::new(*bucket)));
         let events = events.collect::<ermine::Result<Vec<_>>>()?;
-        let batch = AppendBatch::new().stream(StreamAppend::new(StreamId::new(self.stream.as_str())?, events));
+        let batch =
+            AppendBatch::new().stream(StreamAppend::new(StreamId::new(self.stream.as_str())?, events));
         store.append_in(transaction, batch).await?;
         Ok(())
     }
@@ -270,7 +271,10 @@ impl Append {
             bodies.push("{}".into());
         }
         transaction
-            .execute("select ermine.append($1, null, $2, $3::text[]::json[])", &[&self.stream, &types, &bodies])
+            .execute(
+                "select ermine.append($1, null, $2, $3::text[]::json[])",
+                &[&self.stream, &types, &bodies],
+            )
             .await?;
         Ok(())
     }
@@ -292,11 +296,12 @@ impl Append {
         let before = self.bump(transaction).await?;
         let rows: String = (1_i64..)
             .zip(self.bodies())
-            .map(|(nth, body)| format!("{}\t{}\t{}\t{NOTE}\t{body}\n", before + nth, Uuid::new_v4(), self.stream))
+            .map(|(nth, body)| {
+                format!("{}\t{}\t{}\t{NOTE}\t{body}\n", before + nth, Uuid::new_v4(), self.stream)
+            })
             .collect();
-        let sink = transaction
-            .copy_in("copy ermine.events (version, id, stream_id, type, data) from stdin")
-            .await?;
+        let sink =
+            transaction.copy_in("copy ermine.events (version, id, stream_id, type, data) from stdin").await?;
         let mut sink = std::pin::pin!(sink);
         sink.send(Cursor::new(rows.into_bytes())).await?;
         sink.finish().await?;

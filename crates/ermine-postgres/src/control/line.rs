@@ -13,10 +13,12 @@ use super::Statements;
 use crate::{
     connect::{self, Driver},
     connection::Params,
-    error::{Effect, Fault},
+    error::{ConnectFailure, Effect, Fault},
     sql::Sql,
     target::{Session, Target},
 };
+
+const OBSERVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// One control session.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ pub(crate) struct Line {
     pub(crate) id: u64,
     client: Client,
     answer_timeout: Duration,
-    ready: Result<Statement>,
+    ready: Result<Statement, ConnectFailure>,
     /// The value that this session last set the bell to; 0 when it has set none.
     armed: AtomicI64,
 }
@@ -47,22 +49,20 @@ pub(super) async fn open(
         id: next_id(),
         client,
         answer_timeout: session.answer_timeout(),
-        ready: Err(Error::transient("this session is being opened")),
+        ready: Err(ConnectFailure::of(&Error::transient("this session is being opened"))),
         armed: AtomicI64::new(0),
     };
     let ready = {
-        let mut preparing = pin!(line.prepare(statements));
+        let mut preparing = pin!(line.prepare(target, statements));
         tokio::select! {
             ready = &mut preparing => ready,
-            () = drain(&mut driver) => return Err(Error::transient("the control connection was lost while it was opened")),
+            () = drain(&mut driver) => Err(Error::transient("the control connection was lost while it was opened")),
         }
     };
-    if let Err(error) = &ready
-        && error.is_transient()
-    {
-        return ready.map(|_| (line, driver));
+    match ready {
+        Err(error) if error.is_transient() => return Err(error),
+        ready => line.ready = ready.map_err(|error| ConnectFailure::of(&error)),
     }
-    line.ready = ready;
     Ok((line, driver))
 }
 
@@ -71,21 +71,26 @@ async fn drain(driver: &mut Driver) {
 }
 
 impl Line {
-    async fn prepare(&self, statements: &Statements) -> Result<Statement> {
-        let doing = "opening the control connection";
-        let rows =
-            self.query_once(&statements.lock_class).await.map_err(|f| f.into_error(doing, Effect::Reads))?;
+    async fn prepare(&self, target: &Target, statements: &Statements) -> Result<Statement> {
+        let refusal = |fault: Fault| match fault.code() {
+            Some("25006") => Error::new(
+                ErrorKind::Refused,
+                format!(
+                    "{target} is a standby, which knows nothing of appends in flight: connect to the primary"
+                ),
+            )
+            .with_source(fault),
+            _ => fault.into_error("opening the control connection", Effect::Reads),
+        };
+        let rows = self.query_once(&statements.lock_class).await.map_err(refusal)?;
         let class: i32 = rows
             .first()
             .and_then(|row| row.try_get(0).ok())
             .ok_or_else(|| Error::new(ErrorKind::Refused, "the store's own table is empty"))?;
-        self.answer(self.client.batch_execute(&format!("listen ermine_{class}")))
-            .await
-            .map_err(|fault| fault.into_error(doing, Effect::Reads))?;
+        let listen = format!("listen ermine_{class}");
+        self.answer(self.client.batch_execute(&listen)).await.map_err(refusal)?;
         let observe = &statements.observe;
-        self.answer(self.client.prepare_typed(observe.text(), observe.types()))
-            .await
-            .map_err(|fault| fault.into_error(doing, Effect::Reads))
+        self.answer(self.client.prepare_typed(observe.text(), observe.types())).await.map_err(refusal)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -97,14 +102,14 @@ impl Line {
         self.ready.is_ok()
     }
 
-    pub(crate) fn why_not_ready(&self) -> String {
-        match &self.ready {
-            Ok(_) => String::new(),
-            Err(error) => match error.chain().split_once(": ") {
-                Some((_, cause)) => format!(" ({cause})"),
-                None => format!(" ({error})"),
-            },
+    /// Why it cannot observe; `place` says where the store should be.
+    pub(crate) fn refusal(&self, place: &str) -> Option<Error> {
+        let failure = self.ready.as_ref().err()?;
+        if !failure.is_missing() {
+            return Some(failure.to_error());
         }
+        let told = format!("there is no store at {place}: run the migration, with a role that may create it");
+        Some(Error::new(ErrorKind::Refused, told).with_source(failure.to_error()))
     }
 
     /// One observation.
@@ -112,7 +117,12 @@ impl Line {
         let Ok(statement) = &self.ready else {
             return Err(Fault::Silence(Duration::ZERO));
         };
-        self.answer(self.client.query_one(statement, &[&arm, &silence])).await
+        // It takes no lock that anybody keeps, so a long silence is a lost connection.
+        let limit = self.answer_timeout.min(OBSERVE_WITHIN);
+        match timeout(limit, self.client.query_one(statement, &[&arm, &silence])).await {
+            Ok(answer) => answer.map_err(Fault::Driver),
+            Err(_) => Err(Fault::Silence(limit)),
+        }
     }
 
     pub(crate) async fn query_once(&self, sql: &Sql) -> Result<Vec<Row>, Fault> {

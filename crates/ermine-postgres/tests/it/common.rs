@@ -4,17 +4,21 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use ermine_core::{
     AppendBatch, Appended, Bell, Body, EventFilter, EventPage, EventRange, Evidence, ExpectedVersion,
-    NewEvent, Observation, Observe, PageRequest, ProjectionName, Result, Seq, StreamAppend, StreamId,
-    TypeName, ViewTable,
+    NewEvent, Observation, Observe, Operation, PageRequest, ProjectionName, Result, Seq, StoredView,
+    StreamAppend, StreamId, TypeName, Version, ViewId, ViewKey, ViewTable,
     ports::{EventAppender, EventReader, HighWaterSource, Registration, SchemaAdmin},
 };
 use ermine_postgres::Store;
-use ermine_testkit::pg::{OwnedClient, TestDatabase};
+use ermine_testkit::pg::{OwnedClient, Settings, TestDatabase};
 
 /// Long enough for a machine that compiles at the same time.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) const LEAVE: Observe = Observe { mark: Seq::ZERO, bell: Bell::Leave };
+
+/// A server that keeps what it has committed when it crashes.
+pub(crate) const DURABLE: Settings<'static> =
+    Settings { fsync: false, tcp: false, extra: &[("synchronous_commit", "on")] };
 
 /// A migrated store on a database of its own. The database goes last.
 pub(crate) struct Fixture {
@@ -102,4 +106,14 @@ pub(crate) async fn page(
         incarnation,
     };
     store.load_page(request).await.unwrap()
+}
+
+pub(crate) fn key(id: &str) -> ViewKey {
+    ViewKey::new(ViewId::new(id).unwrap())
+}
+
+pub(crate) fn store_operation(id: &str, json: &str) -> Operation {
+    let body = Body::from_json(json.to_owned()).unwrap();
+    let view = StoredView { body, version: Version::FIRST, seq: Seq::new(1) };
+    Operation::Store { table: table(), key: key(id), view }
 }

@@ -11,12 +11,12 @@ use ermine_core::{
 use ermine_postgres::{MarkStrategy, PostgresOptions, Store};
 use ermine_testkit::{
     eventually,
-    pg::{OwnServer, OwnedClient, Settings, Stop, TestDatabase},
+    pg::{OwnServer, OwnedClient, Stop, TestDatabase},
 };
 use tokio::sync::Mutex;
 
 use crate::{
-    common::{DEADLINE, LEAVE},
+    common::{DEADLINE, DURABLE, LEAVE},
     held::Held,
 };
 
@@ -85,7 +85,7 @@ mod crash {
 
     impl Own {
         async fn new() -> Self {
-            let server = OwnServer::start(Settings::default()).await;
+            let server = OwnServer::start(DURABLE).await;
             let url = server.url("postgres");
             let store = Store::connect(url.as_str()).await.unwrap();
             Self { store, server: Mutex::new(server), url }

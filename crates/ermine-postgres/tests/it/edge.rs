@@ -66,7 +66,8 @@ impl Scene {
     /// The numbers of all events, relative to the start.
     async fn events(&self) -> Vec<i64> {
         let start = i64::try_from(self.start).unwrap();
-        let rows = self.session().await.query("select seq from ermine.events order by seq", &[]).await.unwrap();
+        let rows =
+            self.session().await.query("select seq from ermine.events order by seq", &[]).await.unwrap();
         rows.iter().map(|row| row.get::<_, i64>(0) - start).collect()
     }
 }

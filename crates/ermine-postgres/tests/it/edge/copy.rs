@@ -1,7 +1,7 @@
 use std::pin::pin;
 
-use futures_util::SinkExt;
 use ermine_testkit::eventually;
+use futures_util::SinkExt;
 use tokio_postgres::CopyInSink;
 
 use super::{Scene, run};

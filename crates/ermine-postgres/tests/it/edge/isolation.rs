@@ -30,7 +30,11 @@ async fn a_replica_session_takes_its_floor_as_well() {
 async fn an_unrelated_transaction_does_not_hold_the_mark() {
     let scene = Scene::new().await;
     let open = scene.begun().await;
-    run(&open, "create table unrelated (n int); insert into unrelated values (1); select pg_current_xact_id()").await;
+    run(
+        &open,
+        "create table unrelated (n int); insert into unrelated values (1); select pg_current_xact_id()",
+    )
+    .await;
     run(&scene.session().await, &add(3)).await;
     assert_eq!(scene.look().await, (3, 3));
 }

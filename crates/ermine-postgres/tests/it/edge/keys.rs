@@ -5,7 +5,9 @@ use super::{Scene, add, run};
 async fn floors_are_exact_where_the_lock_key_wraps() {
     for wrap in [1_u64 << 32, (3 << 32) + (1 << 31)] {
         let scene = Scene::new().await;
-        let around = |(last, mark): (u64, u64)| (last.cast_signed() - wrap.cast_signed(), mark.cast_signed() - wrap.cast_signed());
+        let around = |(last, mark): (u64, u64)| {
+            (last.cast_signed() - wrap.cast_signed(), mark.cast_signed() - wrap.cast_signed())
+        };
         run(&scene.session().await, &format!("select setval('ermine.events_seq_seq', {})", wrap - 5)).await;
         let (one, two, three) = (scene.begun().await, scene.begun().await, scene.begun().await);
         run(&one, &add(3)).await;
@@ -63,7 +65,11 @@ async fn a_session_cannot_set_its_floor_away() {
     run(&scene.session().await, &add(5)).await;
     for (floor, xact) in [("1", ""), ("5", "7"), ("1005", "1"), ("-4294967290", ""), ("abc", "abc")] {
         let session = scene.session().await;
-        run(&session, &format!("set ermine.floor_{class} = '{floor}'; set ermine.floortx_{class} = '{xact}'")).await;
+        run(
+            &session,
+            &format!("set ermine.floor_{class} = '{floor}'; set ermine.floortx_{class} = '{xact}'"),
+        )
+        .await;
         let before = scene.look().await.0;
         run(&session, &format!("begin; {}", add(1))).await;
         assert_eq!(scene.look().await, (before + 1, before), "floor {floor:?}, transaction {xact:?}");
@@ -114,7 +120,11 @@ async fn two_stores_in_one_transaction_hold_a_floor_each() {
     use ermine_core::ports::SchemaAdmin;
 
     let scene = Scene::new().await;
-    let other = ermine_postgres::Store::builder(scene.it.database.url()).schema("other store").connect().await.unwrap();
+    let other = ermine_postgres::Store::builder(scene.it.database.url())
+        .schema("other store")
+        .connect()
+        .await
+        .unwrap();
     other.migrate(&crate::common::registration()).await.unwrap();
     let open = scene.begun().await;
     run(&open, &add(1)).await;

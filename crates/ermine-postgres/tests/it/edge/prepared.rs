@@ -40,7 +40,10 @@ async fn a_two_phase_writer_turns_the_bell_off() {
 
 #[tokio::test]
 async fn a_prepared_transaction_holds_the_mark_across_a_crash() {
-    let settings = Settings { extra: &[("max_prepared_transactions", "5")], ..Settings::default() };
+    let settings = Settings {
+        extra: &[("max_prepared_transactions", "5"), ("synchronous_commit", "on")],
+        ..Settings::default()
+    };
     let mut server = OwnServer::start(settings).await;
     let url = server.url("postgres");
     let store = Store::connect(url.as_str()).await.unwrap();

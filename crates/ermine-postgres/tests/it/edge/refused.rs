@@ -1,6 +1,7 @@
 use super::{INSERT, ROW, Scene, add, refusal, run};
 
-const WITH_SEQ: &str = "insert into ermine.events (seq, stream_id, version, id, type, data) overriding system value ";
+const WITH_SEQ: &str =
+    "insert into ermine.events (seq, stream_id, version, id, type, data) overriding system value ";
 
 #[tokio::test]
 async fn a_dead_number_cannot_be_used_again() {
@@ -33,8 +34,10 @@ async fn copy_with_numbers_is_refused() {
     let scene = Scene::new().await;
     run(&scene.session().await, &format!("begin; {}; rollback", add(1))).await;
     let session = scene.session().await;
-    let sink: tokio_postgres::CopyInSink<Bytes> =
-        session.copy_in("copy ermine.events (seq, stream_id, version, id, type, data) from stdin").await.unwrap();
+    let sink: tokio_postgres::CopyInSink<Bytes> = session
+        .copy_in("copy ermine.events (seq, stream_id, version, id, type, data) from stdin")
+        .await
+        .unwrap();
     let mut sink = pin!(sink);
     sink.send(Bytes::from_static(b"1\ts\t1\t00000000-0000-0000-0000-000000000001\tT\t{}\n")).await.unwrap();
     let error = sink.finish().await.unwrap_err();
@@ -106,14 +109,18 @@ async fn a_log_is_not_emptied_and_not_renumbered() {
 
 #[tokio::test]
 async fn an_event_past_the_function_needs_its_row_in_streams() {
-    use ermine_core::{ExpectedVersion, ErrorKind};
+    use ermine_core::{ErrorKind, ExpectedVersion};
 
     let scene = Scene::new().await;
     let session = scene.session().await;
     run(&session, &format!("{INSERT} values ('trip-1', 1, gen_random_uuid(), 'T', '{{}}')")).await;
-    let refused = crate::common::append(&scene.it.store, "trip-1", ExpectedVersion::Any, 1).await.unwrap_err();
+    let refused =
+        crate::common::append(&scene.it.store, "trip-1", ExpectedVersion::Any, 1).await.unwrap_err();
     assert_eq!(*refused.kind(), ErrorKind::Refused);
-    assert!(refused.to_string().contains("set streams.version to the highest version in events"), "{refused}");
+    assert!(
+        refused.to_string().contains("set streams.version to the highest version in events"),
+        "{refused}"
+    );
     run(
         &session,
         "insert into ermine.streams (tenant, stream_id, version) select tenant, stream_id, max(version) from ermine.events group by 1, 2",

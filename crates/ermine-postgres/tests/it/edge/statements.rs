@@ -20,7 +20,7 @@ async fn every_form_of_insert_takes_its_floor_first() {
     let forms = [
         format!("{INSERT} values ({ROW})"),
         format!("{INSERT} values ({ROW}), ({ROW}), ({ROW})"),
-        format!("{INSERT} select u::text, 1, u, 'T', '{{}}' from src order by u desc"),
+        format!("{INSERT} select u::text, 1, u, 'T', '{{}}' from src order by src.u desc"),
         format!("with i as ({INSERT} values ({ROW}) returning seq) select seq from i"),
         format!("with i as ({INSERT} values ({ROW})) select 1"),
         format!(
@@ -28,7 +28,9 @@ async fn every_form_of_insert_takes_its_floor_first() {
         ),
         "select ermine.two()".to_owned(),
         format!("{INSERT} values ('known', 1, {known}, 'T', '{{}}'), ({ROW}) on conflict do nothing"),
-        format!("{INSERT} values ('x', 1, {known}, 'T', '{{}}'), ({ROW}) on conflict (id) do update set type = 'U'"),
+        format!(
+            "{INSERT} values ('x', 1, {known}, 'T', '{{}}'), ({ROW}) on conflict (id) do update set type = 'U'"
+        ),
         format!("insert into ermine.ev values ({ROW})"),
         "insert into ermine.events (seq, stream_id, version, id, type, data) overriding system value \
          select nextval('ermine.events_seq_seq'), gen_random_uuid()::text, 1, gen_random_uuid(), 'T', '{}'"

@@ -51,9 +51,17 @@ async fn an_exception_block_is_a_savepoint() {
     let scene = Scene::new().await;
     let open = scene.begun().await;
     let (four, one) = (add(4).replacen("select", "perform", 1), add(1).replacen("select", "perform", 1));
-    run(&open, &format!("do $$ begin begin {four}; raise 'no'; exception when others then null; end; end $$")).await;
+    run(
+        &open,
+        &format!("do $$ begin begin {four}; raise 'no'; exception when others then null; end; end $$"),
+    )
+    .await;
     assert_eq!(scene.look().await, (4, 4));
-    run(&open, &format!("do $$ begin begin {four}; raise 'no'; exception when others then {one}; end; end $$")).await;
+    run(
+        &open,
+        &format!("do $$ begin begin {four}; raise 'no'; exception when others then {one}; end; end $$"),
+    )
+    .await;
     assert_eq!(scene.look().await, (9, 8), "an append in the handler takes a floor of its own");
     run(&open, "commit").await;
     assert_eq!((scene.look().await, scene.events().await), ((9, 9), vec![9]));
@@ -97,7 +105,8 @@ async fn an_append_through_a_cursor_holds_after_the_cursor_is_closed() {
     assert_eq!((scene.look().await, scene.locks().await), ((2, 0), 1));
     run(&open, "commit; begin").await;
     assert_eq!(scene.look().await, (2, 2));
-    run(&open, &format!("declare h cursor with hold for {} from generate_series(1, 3); commit", add(1))).await;
+    run(&open, &format!("declare h cursor with hold for {} from generate_series(1, 3); commit", add(1)))
+        .await;
     assert_eq!(scene.look().await, (5, 5), "a holdable cursor is run to its end by the commit");
     run(&open, "fetch all from h").await;
     assert_eq!((scene.look().await, scene.events().await), ((5, 5), vec![1, 2, 3, 4, 5]));
