@@ -35,6 +35,7 @@ async fn main() -> ExitCode {
         writers: arguments.writers,
         lasts: Duration::from_secs(arguments.seconds),
         held_max: Duration::from_millis(arguments.held_ms),
+        spell: Duration::from_millis(3 * arguments.held_ms),
         known_bad: Recipe::ALL.to_vec(),
         window: Duration::from_millis(arguments.window_ms),
         patience: Duration::from_secs(120),

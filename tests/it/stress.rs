@@ -11,6 +11,7 @@ async fn every_committed_event_is_applied_once_and_in_order() {
         writers: 16,
         lasts: Duration::from_secs(12),
         held_max: Duration::from_millis(300),
+        spell: Duration::from_secs(2),
         known_bad: vec![Recipe::HighestVisible],
         window: Duration::from_millis(2),
         patience: Duration::from_secs(60),

@@ -72,7 +72,7 @@ impl fmt::Display for Round {
         let synchronous_commit = if *synchronous_commit { "on" } else { "off" };
         write!(
             f,
-            "{blow:?}, synchronous_commit {synchronous_commit}: {acknowledged} appends acknowledged, {vanished} of them \
+            "{blow:?}, synchronous_commit {synchronous_commit}: {acknowledged} events acknowledged, {vanished} of them \
              vanished, {events} events up to number {highest}, a new event was applied {recovered:?} after the server was \
              back, all were after {settled:?}"
         )
@@ -109,9 +109,7 @@ impl fmt::Display for Report {
 ///
 /// When the server or the application cannot be started.
 pub async fn run(plan: &Plan) -> Report {
-    // Without synchronous commits as much as possible is to vanish, so that many numbers are issued again.
-    let extra = &[("wal_writer_delay", "10s"), ("wal_writer_flush_after", "1GB")];
-    let server = OwnServer::start(Settings { fsync: true, extra, ..Settings::default() }).await;
+    let server = OwnServer::start(Settings { fsync: true, ..Settings::default() }).await;
     let survivor = trail::project(Ermine::open(server.url("postgres")), "Survivor").daemon(DaemonMode::Solo);
     let survivor = survivor.start().await.unwrap_or_else(|err| panic!("the survivor starts: {err:?}"));
     let application = application::project(Ermine::open(server.url("postgres"))).start().await;

@@ -30,6 +30,9 @@ pub struct Plan {
     pub lasts: Duration,
     /// The longest time that a transaction stays open after its last event.
     pub held_max: Duration,
+    /// Every second spell of this length is calm: nobody holds transactions, and writers pause between them. Some
+    /// readers only go wrong when at some moment nobody is appending.
+    pub spell: Duration,
     /// Readers that are known to lose events; they run beside ours.
     pub known_bad: Vec<Recipe>,
     /// By how much the moment is widened in which they go wrong.

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// From this many events on COPY is faster, although it takes a round trip more.
-const COPY_FROM_EVENTS: usize = 1_000;
+const COPY_FROM_EVENTS: usize = 2_000;
 
 /// A row of a page, before anybody has looked whether its type is wanted.
 struct Raw {
@@ -121,7 +121,7 @@ async fn query_rows(
     let mut rows = pin!(rows.map_err(lost)?);
     while let Some(row) = rows.try_next().await.map_err(lost)? {
         let raw = row::decode(&row, filter.wanted()).map_err(|err| ReadFault::Garbled(err.to_string()))?;
-        if !page.take(raw) {
+        if !page.take(raw)? {
             break;
         }
     }
@@ -141,7 +141,7 @@ async fn copy_rows(
     while let Some(chunk) = stream.try_next().await.map_err(lost)? {
         decoder.feed(chunk);
         while let Some(raw) = decoder.next_row().map_err(ReadFault::Garbled)? {
-            if !page.take(raw) {
+            if !page.take(raw)? {
                 return Ok(());
             }
         }
@@ -205,9 +205,12 @@ impl<'a> Builder<'a> {
     }
 
     /// Takes a row (`None`: one that only proves the incarnation); whether there is room for another.
-    fn take(&mut self, raw: Option<Raw>) -> bool {
+    fn take(&mut self, raw: Option<Raw>) -> Result<bool, ReadFault> {
         self.incarnation_holds = true;
-        let Some(Raw { event, has_body }) = raw else { return true };
+        let Some(Raw { event, has_body }) = raw else { return Ok(true) };
+        if event.seq <= self.last || event.seq > self.request.range.ceiling() {
+            return Err(ReadFault::Garbled(format!("event {} came after {}", event.seq, self.last)));
+        }
         self.seen += 1;
         self.last = event.seq;
         match self.request.filter.admit(&event.type_name) {
@@ -223,7 +226,7 @@ impl<'a> Builder<'a> {
                 type_name: event.type_name,
             }),
         }
-        !self.is_full()
+        Ok(!self.is_full())
     }
 
     fn finish(self) -> Result<EventPage> {

@@ -21,10 +21,17 @@ impl ViewStore for Store {
             .query(&self.view_sql(table).load, &[&tenants, &ids])
             .await
             .map_err(|fault| fault.into_error(doing(), Effect::Reads))?;
-        rows.iter()
-            .map(|row| view(row, 0))
-            .collect::<Result<_, _>>()
-            .map_err(|err: tokio_postgres::Error| Error::fatal(doing()).with_source(err))
+        let mut views = vec![None; keys.len()];
+        for row in &rows {
+            let read = (|| Ok::<_, tokio_postgres::Error>((row.try_get::<_, i64>(3)?, view(row, 0)?)))();
+            let (place, view) = read.map_err(|err| Error::fatal(doing()).with_source(err))?;
+            let place = usize::try_from(place).ok().and_then(|place| place.checked_sub(1));
+            match place.and_then(|place| views.get_mut(place)) {
+                Some(found) => *found = view,
+                None => return Err(Error::fatal(doing())),
+            }
+        }
+        Ok(views)
     }
 
     async fn query(&self, query: ViewQuery) -> Result<Vec<(ViewId, StoredView)>> {

@@ -18,10 +18,10 @@ pub(crate) enum Backend {
 }
 
 impl Backend {
-    /// Opens what `--store` names, else a throwaway database, which lives as long as the second value.
-    pub(crate) async fn open(store: Option<&str>) -> Result<(Self, Option<TestDatabase>)> {
+    /// Opens what `--store` names, else a throwaway database, which lives as long as the first value.
+    pub(crate) async fn open(store: Option<&str>) -> Result<(Option<TestDatabase>, Self)> {
         let (url, throwaway) = match store {
-            Some("memory" | "memory:") => return Ok((Self::Memory(MemoryStore::new()), None)),
+            Some("memory" | "memory:") => return Ok((None, Self::Memory(MemoryStore::new()))),
             Some(url) => (url.to_owned(), None),
             None => {
                 let database = TestDatabase::create().await;
@@ -29,7 +29,8 @@ impl Backend {
             }
         };
         let store = postgres::Store::connect(url.as_str()).await?;
-        Ok((Self::Postgres { store, url, lasting: throwaway.is_none() }, throwaway))
+        let lasting = throwaway.is_none();
+        Ok((throwaway, Self::Postgres { store, url, lasting }))
     }
 
     pub(crate) fn describe(&self) -> &'static str {

@@ -45,7 +45,8 @@ struct Args {
 async fn main() -> Result<()> {
     let args = Args::parse();
     tracing_subscriber::fmt().with_env_filter("warn").with_writer(std::io::stderr).init();
-    let (backend, _throwaway) = Backend::open(args.store.as_deref()).await?;
+    // The throwaway database goes last, when nobody is connected to it any more.
+    let (_throwaway, backend) = Backend::open(args.store.as_deref()).await?;
     println!(
         "{WRITERS} writers append {} trips to {}; some appends are rolled back.",
         args.trips,

@@ -55,7 +55,7 @@ impl Display {
         writers.set_style(style("{prefix:>16} {msg}"));
         writers.set_prefix("writers");
         let shards = ermine.status().into_iter().map(|status| {
-            let bar = all.add(ProgressBar::new(0));
+            let bar = all.add(ProgressBar::new(1));
             bar.set_style(style("{prefix:>16} [{bar:40}] {msg}"));
             bar.set_prefix(status.shard.projection().to_string());
             bar

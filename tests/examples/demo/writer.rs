@@ -49,7 +49,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Makes the trips with these numbers, one after the other. Every tenth never starts, and in every fourth a leg is
+    /// Makes the trips with these numbers, one after the other. Every eleventh never starts, and in every fourth a leg is
     /// appended, rolled back, and appended with what really happened.
     pub(crate) async fn run(mut self, numbers: impl Iterator<Item = u32>) -> Result<Ledger> {
         let mut ledger = Ledger::default();
@@ -58,7 +58,7 @@ impl Writer {
         for number in numbers {
             let stream = format!("{}trip-{number:04}", self.run);
             let appends = appends(&self.run, number);
-            if number % 10 == 7 {
+            if number % 11 == 7 {
                 pace.tick().await;
                 self.roll_back(&stream, &appends[0], &mut ledger).await?;
                 ledger.never_started.push(stream);

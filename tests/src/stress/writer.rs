@@ -22,6 +22,8 @@ const OWN_STREAMS: u64 = 4;
 /// How many streams all writers share, and collide on.
 const SHARED_STREAMS: u64 = 4;
 const EVENTS_MAX: u64 = 10;
+/// The longest time between two transactions of a writer in a calm spell.
+const PAUSE_MAX: Duration = Duration::from_millis(60);
 
 /// How events get into the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,6 +119,8 @@ pub(super) struct Writer {
     nth: u64,
     rng: StdRng,
     held_max: Duration,
+    spell: Duration,
+    began: Instant,
     client: OwnedClient,
     ermine: Arc<Ermine>,
     store: Store,
@@ -127,14 +131,27 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(nth: u64, plan: &Plan, client: OwnedClient, ermine: Arc<Ermine>, store: Store) -> Self {
         let rng = StdRng::seed_from_u64(plan.seed.wrapping_mul(1_000).wrapping_add(nth));
-        let (deeds, held_max) = (Deeds::default(), plan.held_max);
-        Self { nth, rng, held_max, client, ermine, store, deeds, transactions: 0 }
+        Self {
+            nth,
+            rng,
+            held_max: plan.held_max,
+            spell: plan.spell,
+            began: Instant::now(),
+            client,
+            ermine,
+            store,
+            deeds: Deeds::default(),
+            transactions: 0,
+        }
     }
 
     pub(super) async fn run(mut self, until: Instant) -> Deeds {
         const VIOLATIONS_MAX: usize = 3;
         while Instant::now() < until && self.deeds.violations.len() < VIOLATIONS_MAX {
             self.transactions += 1;
+            if self.is_calm() {
+                tokio::time::sleep(self.rng.random_range(Duration::ZERO..=PAUSE_MAX)).await;
+            }
             let way = *Way::ALL.choose(&mut self.rng).expect("there are ways");
             let done = match way {
                 Way::Facade => self.append().await,
@@ -179,7 +196,8 @@ impl Writer {
         let appends: Vec<Append> = (0..self.rng.random_range(1..=2)).map(|_| self.draw()).collect();
         let given_up = self.rng.random_bool(0.2).then(|| self.draw());
         let commits = !self.rng.random_bool(0.2);
-        let held = self.rng.random_bool(0.3).then(|| self.rng.random_range(Duration::ZERO..=self.held_max));
+        let held = !self.is_calm() && self.rng.random_bool(0.3);
+        let held = held.then(|| self.rng.random_range(Duration::ZERO..=self.held_max));
         let (store, deeds) = (&self.store, &mut self.deeds);
 
         let transaction = self.client.build_transaction().isolation_level(isolation).start().await?;
@@ -211,6 +229,11 @@ impl Writer {
             transaction.rollback().await?;
         }
         Ok(commits)
+    }
+
+    fn is_calm(&self) -> bool {
+        let spells = self.began.elapsed().as_millis() / self.spell.as_millis().max(1);
+        spells % 2 == 1
     }
 
     fn draw(&mut self) -> Append {

@@ -3,8 +3,7 @@ copy (
   select e.seq, e.version, e.recorded_at, e.id, e.tenant, e.stream_id, e.type, e.data, e.correlation, e.causation, e.headers
   from {schema}.incarnation i
   left join lateral (
-    select * from {schema}.events x where x.seq > {floor} and x.seq <= {ceiling} order by x.seq limit {limit}
+    select * from {schema}.events x where x.seq > {floor} and x.seq <= {ceiling} and i.only_row order by x.seq limit {limit}
   ) e on true
   where i.token = '{incarnation}'
-  order by e.seq
 ) to stdout (format binary)

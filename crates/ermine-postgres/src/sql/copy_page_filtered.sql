@@ -6,8 +6,8 @@ copy (
   left join lateral (
     select * from {schema}.events x
     where x.seq > {floor} and x.seq <= {ceiling} and (x.type = any({wanted}) or not (x.type = any({known})))
+      and i.only_row
     order by x.seq limit {limit}
   ) e on true
   where i.token = '{incarnation}'
-  order by e.seq
 ) to stdout (format binary)

@@ -6,7 +6,7 @@ from {schema}.incarnation i
 left join lateral (
   select * from {schema}.events x
   where x.seq > $1 and x.seq <= $2 and (x.type = any($5) or not (x.type = any($6)))
+    and i.only_row
   order by x.seq limit $3
 ) e on true
 where i.token = $4
-order by e.seq

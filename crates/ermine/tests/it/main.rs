@@ -1,0 +1,3 @@
+//! The facade's examples as their users run them.
+
+mod git_history;
