@@ -43,6 +43,9 @@ impl Handle {
 
     /// Waits until every shard has applied everything up to `position`.
     ///
+    /// Progress from before a crash of the store does not count, from the moment that this process has lost its
+    /// connection to it.
+    ///
     /// # Errors
     ///
     /// [`TimedOut`](ErrorKind::TimedOut) that names each shard that lags, where it is and what it is doing;
@@ -52,16 +55,15 @@ impl Handle {
     ///
     /// Safe: it only waits.
     pub async fn wait_for(&self, position: Position, timeout: Duration) -> Result<()> {
-        let all = futures_util::future::try_join_all(
-            self.shards.iter().map(|shard| reach(shard.clone(), position)),
-        );
+        let reach = |shard: &watch::Receiver<ShardStatus>| reach(shard.clone(), self.marks.clone(), position);
+        let all = futures_util::future::try_join_all(self.shards.iter().map(reach));
         match tokio::time::timeout(timeout, all).await {
             Ok(reached) => reached.map(drop),
             Err(_) => {
                 let lagging: Vec<String> = self
                     .status()
                     .iter()
-                    .filter(|s| s.progress < position.seq())
+                    .filter(|s| !s.has_reached(position, self.mark()))
                     .map(ToString::to_string)
                     .collect();
                 let mark = self.mark().map_or("not known".to_owned(), |m| m.seq.to_string());
@@ -88,18 +90,29 @@ impl Handle {
     }
 }
 
-async fn reach(mut shard: watch::Receiver<ShardStatus>, position: Position) -> Result<()> {
-    let status = shard
-        .wait_for(|s| s.progress >= position.seq() || matches!(s.state, ShardState::Stopped { .. }))
-        .await
-        .map_err(|_| {
+async fn reach(
+    mut shard: watch::Receiver<ShardStatus>,
+    mut marks: watch::Receiver<Option<Mark>>,
+    position: Position,
+) -> Result<()> {
+    loop {
+        let mark = *marks.borrow_and_update();
+        {
+            let status = shard.borrow_and_update();
+            if status.has_reached(position, mark) {
+                return Ok(());
+            }
+            if matches!(status.state, ShardState::Stopped { .. }) {
+                let doing = format!("position {position} will not be reached: {}", *status);
+                return Err(Error::new(ErrorKind::Stopped, doing));
+            }
+        }
+        let changed = tokio::select! {
+            changed = shard.changed() => changed,
+            changed = marks.changed() => changed,
+        };
+        changed.map_err(|_| {
             Error::new(ErrorKind::Stopped, format!("the daemon ended before position {position} was reached"))
         })?;
-    if status.progress < position.seq() {
-        return Err(Error::new(
-            ErrorKind::Stopped,
-            format!("position {position} will not be reached: {}", *status),
-        ));
     }
-    Ok(())
 }

@@ -22,8 +22,6 @@ use crate::{Mark, Settings, backoff::Backoff, metrics};
 
 /// How long to wait before the store is looked at again after it broke a promise.
 const REFUSED_PAUSE: Duration = Duration::from_secs(10);
-/// How soon to look again when nobody can ring.
-const DEAF_PAUSE: Duration = Duration::from_secs(1);
 
 /// Moves the mark of one store.
 #[derive(Debug)]
@@ -67,6 +65,8 @@ impl HighWater {
             } else {
                 tracing::error!(?delay, "the mark stands still: {}", error.chain());
             }
+            // Nothing that was known of the log is trusted before the store has been asked again.
+            self.marks.send_replace(None);
             self.trouble.send_replace(Some(error.chain()));
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -178,18 +178,13 @@ impl HighWater {
         Ok(page.events.len() + page.unknown.len())
     }
 
-    /// Waits as the pace says. Whether somebody could have rung.
+    /// Waits as the pace says. Whether somebody could have rung; when that ends the store is asked at once, because a
+    /// lost connection may mean a crash.
     async fn rest(&self, wait: Wait) -> bool {
         if !wait.pause.is_zero() {
             tokio::time::sleep(wait.pause).await;
         }
-        match self.store.wait(wait.listen).await {
-            WakeReason::Rang | WakeReason::TimedOut => true,
-            WakeReason::Deaf => {
-                tokio::time::sleep(wait.listen.min(DEAF_PAUSE)).await;
-                false
-            }
-        }
+        self.store.wait(wait.listen).await != WakeReason::Deaf
     }
 
     async fn observe(&self, request: Observe) -> Result<Observation> {

@@ -1,6 +1,8 @@
 use std::fmt;
 
-use ermine_core::{Epoch, Seq, ShardName, Timestamp};
+use ermine_core::{Epoch, Incarnation, Position, Seq, ShardName, Timestamp};
+
+use crate::Mark;
 
 /// What a shard is doing, as its worker says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +14,8 @@ pub struct ShardStatus {
     pub state: ShardState,
     /// Every event at or below it has been applied, and the commit has been answered.
     pub progress: Seq,
+    /// The life of the store in which that is true.
+    pub incarnation: Option<Incarnation>,
     /// The epoch in which this process holds the shard, where it does.
     pub epoch: Option<Epoch>,
     /// Events of unknown types that this process has passed in this shard.
@@ -21,11 +25,18 @@ pub struct ShardStatus {
 }
 
 impl ShardStatus {
+    /// Whether everything up to `position` has been applied, as far as can be said at `mark`. Progress from before a
+    /// crash says nothing about numbers that were drawn after it.
+    pub(crate) fn has_reached(&self, position: Position, mark: Option<Mark>) -> bool {
+        self.progress >= position.seq() && mark.is_some_and(|mark| self.incarnation == Some(mark.incarnation))
+    }
+
     pub(crate) fn starting(shard: ShardName) -> Self {
         Self {
             shard,
             state: ShardState::Starting,
             progress: Seq::ZERO,
+            incarnation: None,
             epoch: None,
             unknown_events: 0,
             failures: 0,

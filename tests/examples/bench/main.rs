@@ -17,7 +17,7 @@ mod server;
 mod trips;
 mod usage;
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
 use child::Tuning;
@@ -70,13 +70,20 @@ pub(crate) struct Plan {
     pub(crate) tuning: Tuning,
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+#[tokio::main]
+async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter("warn").with_writer(std::io::stderr).init();
-    match &args.catch_up {
-        Some(url) => runtime.block_on(child::run(url, &args.tuning)),
-        None => runtime.block_on(bench(args)),
+    let args = Args::parse();
+    let done = match &args.catch_up {
+        Some(url) => child::run(url, &args.tuning).await,
+        None => bench(args).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 

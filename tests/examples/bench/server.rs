@@ -44,8 +44,8 @@ impl Server {
     pub(crate) async fn database(&self, name: &str) -> Result<Database> {
         self.administrator().await.batch_execute(&format!("create database {name}")).await?;
         let url = self.server.url(name);
-        let idle = Ermine::open(url.as_str()).project(single_stream::<Trip>(trips::PROJECTION));
-        quietly(idle.start()).await?.stop().await?;
+        let once = Ermine::open(url.as_str()).project(single_stream::<Trip>(trips::PROJECTION));
+        once.daemon(DaemonMode::Solo).start().await?.stop().await?;
         let client = self.server.connect(name).await;
         let views = "select table_name from ermine.projections where name = $1";
         let views: String = client.query_one(views, &[&trips::PROJECTION]).await?.try_get(0)?;
@@ -66,11 +66,4 @@ impl Server {
         self.administrator().await.batch_execute(&format!("drop database {name} with (force)")).await?;
         Ok(())
     }
-}
-
-/// Without the warning that no daemon runs, which is just what is wanted here.
-async fn quietly<F: Future>(work: F) -> F::Output {
-    use tracing_subscriber::util::SubscriberInitExt as _;
-    let _quiet = tracing_subscriber::registry().set_default();
-    work.await
 }

@@ -13,6 +13,7 @@ mod writer;
 
 use std::{
     num::NonZeroU32,
+    process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -42,8 +43,17 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    let args = Args::parse();
+async fn main() -> ExitCode {
+    match demo(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn demo(args: Args) -> Result<()> {
     tracing_subscriber::fmt().with_env_filter("warn").with_writer(std::io::stderr).init();
     // The throwaway database goes last, when nobody is connected to it any more.
     let (_throwaway, backend) = Backend::open(args.store.as_deref()).await?;

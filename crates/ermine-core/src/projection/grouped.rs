@@ -5,7 +5,8 @@ use std::{
 
 use super::{Aggregate, Failure, PlannedView};
 use crate::{
-    ApplyError, Body, DomainEvent, Event, Operation, Recorded, StoredView, TenantId, Version, ViewId, ViewKey, ViewTable,
+    ApplyError, Body, DomainEvent, Event, Operation, Recorded, StoredView, TenantId, Version, ViewId,
+    ViewKey, ViewTable,
 };
 
 /// Collects what belongs to each view, in the order of the views' first events.

@@ -104,6 +104,7 @@ impl Worker {
         let held = epoch.expect("entering gives one");
         self.status.send_modify(|status| {
             status.progress = position;
+            status.incarnation = Some(start.incarnation);
             status.epoch = Some(held);
             status.state = ShardState::Running;
         });

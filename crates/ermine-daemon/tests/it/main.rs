@@ -1,5 +1,7 @@
 //! The engine on the memory store.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
 mod failures;
 mod follow;
 mod handover;

@@ -21,11 +21,11 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 #[derive(DomainEvent)]
 #[event(crate = "ermine_core")]
-pub enum TripEvent {
+pub(crate) enum TripEvent {
     Travelled { km: u64 },
     Poisoned,
     Ended,
@@ -33,12 +33,12 @@ pub enum TripEvent {
 
 /// Remembers every event in order, so that nothing lost, doubled or overtaken goes unseen.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trip {
-    pub km: Vec<u64>,
+pub(crate) struct Trip {
+    pub(crate) km: Vec<u64>,
 }
 
 /// While false, `Poisoned` is refused; for tests that mend the code while the daemon runs.
-pub static ANTIDOTE: AtomicBool = AtomicBool::new(false);
+pub(crate) static ANTIDOTE: AtomicBool = AtomicBool::new(false);
 
 impl Aggregate for Trip {
     type Event = TripEvent;
@@ -56,16 +56,16 @@ impl Aggregate for Trip {
     }
 }
 
-pub fn travelled(stream: &str, km: impl IntoIterator<Item = u64>) -> AppendBatch {
+pub(crate) fn travelled(stream: &str, km: impl IntoIterator<Item = u64>) -> AppendBatch {
     batch(stream, km.into_iter().map(|km| TripEvent::Travelled { km }))
 }
 
-pub fn batch(stream: &str, events: impl IntoIterator<Item = TripEvent>) -> AppendBatch {
+pub(crate) fn batch(stream: &str, events: impl IntoIterator<Item = TripEvent>) -> AppendBatch {
     let events = events.into_iter().map(|e| NewEvent::of(&e).unwrap()).collect();
     AppendBatch::new().stream(StreamAppend::new(StreamId::new(stream).unwrap(), events))
 }
 
-pub fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let mut settings = Settings::default();
     settings.retry_first = Duration::from_millis(1);
     settings.retry_max = Duration::from_millis(20);
@@ -75,7 +75,7 @@ pub fn settings() -> Settings {
     settings
 }
 
-pub fn small_pages(events: usize) -> Settings {
+pub(crate) fn small_pages(events: usize) -> Settings {
     let mut settings = settings();
     settings.page_events_max = NonZeroUsize::new(events).unwrap();
     settings.in_flight_events_max = events * 3;
@@ -83,19 +83,19 @@ pub fn small_pages(events: usize) -> Settings {
 }
 
 /// A daemon at work; dropping it ends it at once.
-pub struct Rig {
-    pub store: MemoryStore,
-    pub handle: Handle,
-    pub stop: CancellationToken,
-    pub tasks: JoinSet<Result<()>>,
+pub(crate) struct Rig {
+    pub(crate) store: MemoryStore,
+    pub(crate) handle: Handle,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: JoinSet<Result<()>>,
 }
 
 impl Rig {
-    pub fn start(store: &MemoryStore, settings: Settings) -> Self {
+    pub(crate) fn start(store: &MemoryStore, settings: Settings) -> Self {
         Self::run(store, builder(store).settings(settings))
     }
 
-    pub fn run(store: &MemoryStore, builder: DaemonBuilder) -> Self {
+    pub(crate) fn run(store: &MemoryStore, builder: DaemonBuilder) -> Self {
         let daemon = builder.build().unwrap();
         let (handle, stop, mut tasks) = (daemon.handle(), CancellationToken::new(), JoinSet::new());
         let (migrating, stopped) = (store.node(), stop.clone());
@@ -106,16 +106,16 @@ impl Rig {
         Self { store: store.clone(), handle, stop, tasks }
     }
 
-    pub async fn append(&self, batch: AppendBatch) -> Position {
+    pub(crate) async fn append(&self, batch: AppendBatch) -> Position {
         self.store.append(batch).await.unwrap().position()
     }
 
-    pub async fn reach(&self, position: Position) {
+    pub(crate) async fn reach(&self, position: Position) {
         self.handle.wait_for(position, SOON).await.unwrap();
     }
 
     /// Waits until the only shard's state is one that `wanted` accepts.
-    pub async fn state(&self, wanted: impl Fn(&ShardState) -> bool) -> ShardState {
+    pub(crate) async fn state(&self, wanted: impl Fn(&ShardState) -> bool) -> ShardState {
         ermine_testkit::eventually(SOON, || {
             let state = self.handle.status()[0].state.clone();
             let accepted = wanted(&state);
@@ -124,23 +124,23 @@ impl Rig {
         .await
     }
 
-    pub async fn stop(mut self) -> Result<()> {
+    pub(crate) async fn stop(mut self) -> Result<()> {
         self.stop.cancel();
         self.tasks.join_next().await.unwrap().unwrap()
     }
 }
 
-pub fn builder(store: &MemoryStore) -> DaemonBuilder {
+pub(crate) fn builder(store: &MemoryStore) -> DaemonBuilder {
     let store: Arc<dyn Store> = Arc::new(store.clone());
     Daemon::builder(store).projection(Arc::new(single_stream::<Trip>("Trip")))
 }
 
-pub fn shard() -> ShardName {
+pub(crate) fn shard() -> ShardName {
     "Trip:All".parse().unwrap()
 }
 
 /// The kilometres of a trip's view.
-pub async fn km(store: &MemoryStore, stream: &str) -> Option<Vec<u64>> {
+pub(crate) async fn km(store: &MemoryStore, stream: &str) -> Option<Vec<u64>> {
     let table = ViewTable::new(ProjectionName::new("Trip").unwrap(), 1);
     let key = ViewKey::new(ViewId::new(stream).unwrap());
     let view = store.load_views(&table, &[key]).await.unwrap().remove(0)?;

@@ -42,7 +42,11 @@ async fn main() -> Result<()> {
         Some(_) => None,
         None => Some(ermine_testkit::pg::TestDatabase::create().await),
     };
-    let url = args.store.clone().or_else(|| throwaway.as_ref().map(|d| d.url())).context("no store")?;
+    let url = args
+        .store
+        .clone()
+        .or_else(|| throwaway.as_ref().map(ermine_testkit::pg::TestDatabase::url))
+        .context("no store")?;
     let ermine = Ermine::open(url)
         .project(single_stream::<FileHistory>("FileHistory"))
         .project(multi_stream::<AuthorTotals, _, _>("AuthorTotals", AuthorTotals::view_of))
