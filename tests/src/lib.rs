@@ -4,7 +4,7 @@
 //! |---|---|
 //! | that every committed event is applied once and in order, whatever writers do | [`stress::run`] |
 //! | the same through crashes of the server and of the application | [`crash::run`] |
-//! | that the daemon goes on by itself after the server was away | [`outage::run`] |
+//! | that the daemon goes on by itself after the server was away | [`outage`] |
 //!
 //! Each takes a plan with a seed and answers with a report that lists violations; what cannot happen in a test panics.
 

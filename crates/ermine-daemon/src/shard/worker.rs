@@ -54,6 +54,8 @@ impl Worker {
             match next(failure.kind(), self.mode != Mode::Continuous) {
                 Next::Reread => {
                     tracing::info!(shard = %self.shard.name, "progress is read again: {}", failure.chain());
+                    // The mark may still be the one from before the crash.
+                    wait(self.settings.retry_first, &stop).await;
                 }
                 Next::Retry => {
                     let delay = retries.next_delay();
