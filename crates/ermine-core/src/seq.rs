@@ -65,7 +65,7 @@ impl From<u32> for Seq {
     }
 }
 
-/// How far an append reached: what [`wait_for`](crate::ports::ProgressStore) style calls wait for.
+/// How far an append reached: what to wait for to read one's own writes.
 ///
 /// A position is always that of a committed event, so waiting for it never waits for a dead gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

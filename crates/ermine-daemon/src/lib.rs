@@ -1,6 +1,6 @@
 //! The engine of Ermine: follows the log of one store and keeps projections in step with it.
 //!
-//! The path of an event: [`HighWater`](highwater) observes the store and publishes the [`Mark`]; each shard's worker
+//! The path of an event: the high-water driver observes the store and publishes the [`Mark`]; each shard's worker
 //! loads pages up to it, folds them and commits views and progress together; the commit's answer is published to
 //! whoever [waits](Handle::wait_for). The engine knows no SQL and no adapter: it sees the ports of `ermine-core`.
 
