@@ -36,7 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ermine-sqlite",
         ],
     ),
-    ("ermine-tests", &[]),
+    ("ermine-tests", &["ermine", "ermine-testkit"]),
     ("xtask", &[]),
 ];
 

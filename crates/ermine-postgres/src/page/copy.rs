@@ -1,5 +1,7 @@
 //! Events out of the binary form of COPY, without copying their bodies.
 
+use std::ops::Range;
+
 use bytes::{Buf, Bytes, BytesMut};
 use ermine_core::{Body, Event, EventId, Seq, StreamId, TenantId, Timestamp, TypeName, Uuid, Version};
 
@@ -51,11 +53,10 @@ impl<'a> Decoder<'a> {
             self.pending.advance(HEADER_BYTES);
             self.header_seen = true;
         }
-        let mut fields = Fields { rest: self.pending.clone() };
-        if self.ended || fields.rest.len() < 2 {
+        if self.ended || self.pending.len() < 2 {
             return Ok(None);
         }
-        match fields.rest.get_i16() {
+        match i16::from_be_bytes([self.pending[0], self.pending[1]]) {
             -1 => {
                 self.ended = true;
                 return Ok(None);
@@ -63,69 +64,68 @@ impl<'a> Decoder<'a> {
             COLUMNS => {}
             other => return Err(format!("a row of {other} columns instead of {COLUMNS}")),
         }
-        let Some(columns) = fields.row()? else { return Ok(None) };
-        self.pending = fields.rest;
-        decode(columns, self.names).map(Some)
+        let Some((columns, end)) = columns(&self.pending)? else { return Ok(None) };
+        let row = decode(&self.pending, &columns, self.names)?;
+        self.pending.advance(end);
+        Ok(Some(row))
     }
 }
 
-struct Fields {
-    rest: Bytes,
-}
+type Columns = [Option<Range<usize>>; COLUMNS as usize];
 
-type Columns = [Option<Bytes>; COLUMNS as usize];
-
-impl Fields {
-    /// The columns of a row, or `None` when its end is not there yet.
-    fn row(&mut self) -> Result<Option<Columns>, String> {
-        let mut columns: Columns = [const { None }; COLUMNS as usize];
-        for column in &mut columns {
-            if self.rest.len() < 4 {
-                return Ok(None);
-            }
-            let length = self.rest.get_i32();
-            if length < 0 {
-                continue;
-            }
-            let length = usize::try_from(length).map_err(|err| err.to_string())?;
-            if self.rest.len() < length {
-                return Ok(None);
-            }
-            *column = Some(self.rest.split_to(length));
+/// Where the columns of the row stand, and where it ends; `None` when its end is not there yet. Only places, because
+/// a share of the bytes for each column would cost more than everything else here.
+fn columns(row: &[u8]) -> Result<Option<(Columns, usize)>, String> {
+    let mut columns: Columns = [const { None }; COLUMNS as usize];
+    let mut at = 2;
+    for column in &mut columns {
+        let Some(length) = row.get(at..).and_then(<[u8]>::first_chunk) else { return Ok(None) };
+        at += 4;
+        let length = i32::from_be_bytes(*length);
+        if length < 0 {
+            continue;
         }
-        Ok(Some(columns))
+        let length = usize::try_from(length).map_err(|err| err.to_string())?;
+        if row.len() - at < length {
+            return Ok(None);
+        }
+        *column = Some(at..at + length);
+        at += length;
     }
+    Ok(Some((columns, at)))
 }
 
-fn decode(columns: Columns, names: &[TypeName]) -> Result<Option<Raw>, String> {
-    let [seq, version, recorded_at, id, tenant, stream, type_name, data, correlation, causation, headers] =
-        columns;
-    let Some(seq) = seq else { return Ok(None) };
-    let recorded_at = number(recorded_at.as_ref())?.saturating_add(EPOCH_MICROSECONDS);
-    let correlation = correlation.as_ref().map(|it| text(Some(it))).transpose()?;
-    let causation = causation.as_ref().map(|it| text(Some(it))).transpose()?;
+fn decode(row: &Bytes, columns: &Columns, names: &[TypeName]) -> Result<Option<Raw>, String> {
+    let column = |at: usize| columns[at].clone().map(|place| &row[place]);
+    let json = |at: usize| columns[at].clone().map(|place| Body::from_store(row.slice(place)));
+    let Some(seq) = column(0) else { return Ok(None) };
+    let recorded_at = number(column(2))?.saturating_add(EPOCH_MICROSECONDS);
+    let correlation = column(8).map(|it| text(Some(it))).transpose()?;
+    let causation = column(9).map(|it| text(Some(it))).transpose()?;
+    let body = json(7);
+    let has_body = body.is_some();
     let event = Event {
-        seq: Seq::from_i64(number(Some(&seq))?),
-        id: EventId::from(Uuid::from_slice(&id.unwrap_or_default()).map_err(|err| err.to_string())?),
-        tenant: TenantId::from_store(text(tenant.as_ref())?),
-        stream: StreamId::from_store(text(stream.as_ref())?),
-        version: Version::from_i64(number(version.as_ref())?),
-        type_name: shared_name(text(type_name.as_ref())?, names),
-        body: data.clone().map_or_else(no_body, Body::from_store),
+        seq: Seq::from_i64(number(Some(seq))?),
+        id: EventId::from(Uuid::from_slice(column(3).unwrap_or_default()).map_err(|err| err.to_string())?),
+        tenant: TenantId::from_store(text(column(4))?),
+        stream: StreamId::from_store(text(column(5))?),
+        version: Version::from_i64(number(column(1))?),
+        type_name: shared_name(text(column(6))?, names),
+        body: body.unwrap_or_else(no_body),
         recorded_at: Timestamp::from_microsecond(recorded_at).map_err(|err| err.to_string())?,
-        metadata: metadata(correlation, causation, headers.map(Body::from_store)),
+        metadata: metadata(correlation, causation, json(10)),
     };
-    Ok(Some(Raw { event, has_body: data.is_some() }))
+    Ok(Some(Raw { event, has_body }))
 }
 
-fn number(column: Option<&Bytes>) -> Result<i64, String> {
+fn number(column: Option<&[u8]>) -> Result<i64, String> {
     let bytes: [u8; 8] = column
-        .and_then(|bytes| bytes.as_ref().try_into().ok())
+        .and_then(|bytes| bytes.try_into().ok())
         .ok_or_else(|| "a number that is not 8 bytes long".to_owned())?;
     Ok(i64::from_be_bytes(bytes))
 }
 
-fn text(column: Option<&Bytes>) -> Result<&str, String> {
+fn text(column: Option<&[u8]>) -> Result<&str, String> {
     let bytes = column.ok_or_else(|| "a text that is null".to_owned())?;
     std::str::from_utf8(bytes).map_err(|err| err.to_string())
 }
