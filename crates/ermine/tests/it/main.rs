@@ -3,3 +3,4 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 mod git_history;
+mod host;
