@@ -18,7 +18,8 @@ pub struct Settings {
     pub in_flight_events_max: usize,
     /// How many bytes of bodies a shard holds between loading and the answer to their commit. Default 32 MiB.
     pub in_flight_bytes_max: usize,
-    /// How many bytes of views a shard remembers, so that it need not read them again. Default 16 MiB.
+    /// How many bytes of views a shard remembers, so that it need not read them again. It is what memory grows by with
+    /// the number of views, per shard. Default 4 MiB, about 20,000 small views.
     pub cache_bytes_max: usize,
     /// How many threads fold one page. Default: the machine's, at most 4.
     pub fold_threads: NonZeroUsize,
@@ -50,7 +51,7 @@ impl Default for Settings {
             page_bytes_max: 8 << 20,
             in_flight_events_max: 20_000,
             in_flight_bytes_max: 32 << 20,
-            cache_bytes_max: 16 << 20,
+            cache_bytes_max: 4 << 20,
             fold_threads: NonZeroUsize::new(threads).expect("not 0"),
             drain_deadline: Duration::from_secs(5),
             call_deadline: Duration::from_secs(60),

@@ -30,6 +30,9 @@ pub(crate) struct Tuning {
     /// The engine's `fold_threads`
     #[arg(long, value_name = "N")]
     fold_threads: Option<NonZeroUsize>,
+    /// The engine's `cache_bytes_max`
+    #[arg(long, value_name = "BYTES")]
+    cache_bytes: Option<usize>,
 }
 
 impl Tuning {
@@ -38,6 +41,7 @@ impl Tuning {
         settings.page_events_max = self.page_events.unwrap_or(settings.page_events_max);
         settings.in_flight_events_max = self.in_flight_events.unwrap_or(settings.in_flight_events_max);
         settings.fold_threads = self.fold_threads.unwrap_or(settings.fold_threads);
+        settings.cache_bytes_max = self.cache_bytes.unwrap_or(settings.cache_bytes_max);
         settings
     }
 
@@ -45,7 +49,8 @@ impl Tuning {
         let page = self.page_events.map(|n| format!("--page-events={n}"));
         let in_flight = self.in_flight_events.map(|n| format!("--in-flight-events={n}"));
         let threads = self.fold_threads.map(|n| format!("--fold-threads={n}"));
-        [page, in_flight, threads].into_iter().flatten().collect()
+        let cache = self.cache_bytes.map(|n| format!("--cache-bytes={n}"));
+        [page, in_flight, threads, cache].into_iter().flatten().collect()
     }
 }
 

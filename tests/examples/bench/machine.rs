@@ -26,8 +26,11 @@ pub(crate) async fn describe(server: &Server, plan: &Plan) -> Result<Vec<(&'stat
         (
             "engine",
             format!(
-                "page_events_max={}, in_flight_events_max={}, fold_threads={}",
-                engine.page_events_max, engine.in_flight_events_max, engine.fold_threads
+                "page_events_max={}, in_flight_events_max={}, fold_threads={}, cache_bytes_max={}",
+                engine.page_events_max,
+                engine.in_flight_events_max,
+                engine.fold_threads,
+                engine.cache_bytes_max
             ),
         ),
         (
