@@ -11,7 +11,8 @@ use crate::{DaemonBuilder, Handle, backoff::Backoff, highwater::HighWater, shard
 
 /// Follows the log of one store and keeps projections in step with it.
 ///
-/// It owns every task it starts: when [`run`](Daemon::run) returns or is dropped, nothing of it is left.
+/// It owns every task it starts: when [`run`](Daemon::run) returns or is dropped, nothing of it is left but folds of
+/// user code that are running on threads of their own, whose results nobody takes.
 #[derive(Debug)]
 pub struct Daemon {
     pub(crate) highwater: HighWater,
@@ -116,6 +117,7 @@ impl Daemon {
                         }
                         Role::Shard(worker) => {
                             tracing::error!(shard = %worker.shard.name, %panic, ?delay, "a worker panicked and is started again");
+                            worker.restarts_after(delay);
                             let id = start_worker(&mut tasks, (*worker).clone(), delay).id();
                             roles.insert(id, Role::Shard(worker));
                         }

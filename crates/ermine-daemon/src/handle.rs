@@ -35,7 +35,7 @@ impl Handle {
         *self.marks.borrow()
     }
 
-    /// Why the mark stands still, where something keeps it that will not pass by itself or has not passed yet.
+    /// Why the mark stands still: what failed, or who has held it for longer than a second. `None` while it moves.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.troubled.borrow().clone()

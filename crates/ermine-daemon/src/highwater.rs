@@ -10,16 +10,18 @@ use std::{
 };
 
 use ermine_core::{
-    Error, ErrorKind, EventFilter, EventRange, Evidence, Observation, Observe, PageRequest, Result, Seq,
-    TypeName,
+    Error, ErrorKind, EventFilter, EventRange, Evidence, Holder, Observation, Observe, PageRequest, Result,
+    Seq, TypeName,
     ports::{Registration, Store, WakeReason},
 };
-use ermine_highwater::{Outlook, Pace, Policy, Round, Tempo, Tracker, Verdict, Wait};
+use ermine_highwater::{Next, Outlook, Pace, Policy, Round, Tempo, Tracker, Verdict, Wait};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Mark, Settings, backoff::Backoff, metrics};
 
+/// After how long it is said who holds the mark.
+const HELD_LONG: Duration = Duration::from_secs(1);
 /// How long to wait before the store is looked at again after it broke a promise.
 const REFUSED_PAUSE: Duration = Duration::from_secs(10);
 
@@ -88,6 +90,7 @@ impl HighWater {
         let policy = self.policy.map_or_else(|| exact_policy(&first.evidence), Ok)?;
         let mut tracker = Tracker::resume(highest, policy).in_incarnation(first.incarnation);
         let mut pace = Pace::new(Tempo::default());
+        let mut held = Held::default();
         let mut listening = self.store.wait(Duration::ZERO).await != WakeReason::Deaf;
         let mut pages_loaded = self.pages_loaded.load(Ordering::Relaxed);
         loop {
@@ -107,9 +110,18 @@ impl HighWater {
             };
             let verdict = tracker.handle_observation(&observation, look.armed);
             let wait = pace.handle_verdict(&verdict, &round);
+            let is_held =
+                matches!(&verdict, Verdict::Sound(outlook) if matches!(outlook.next, Next::Held(_)));
             self.act(verdict, &tracker, &observation).await?;
+            if held.is_long(is_held) {
+                self.name_holders(tracker.mark()).await?;
+            }
             backoff.succeeded();
-            listening = self.rest(wait).await;
+            let heard = self.rest(wait).await;
+            if listening && !heard {
+                return Err(Error::transient("the connection that listens to the store was lost"));
+            }
+            listening = heard;
         }
     }
 
@@ -126,8 +138,8 @@ impl HighWater {
                 ErrorKind::Refused,
                 format!(
                     "the store's last number is {last}, and {known} was drawn or applied before: it was restored from an \
-                     older backup or its sequence was set back; reset the progress of every shard to the state of \
-                     the backup before going on"
+                     older backup or its sequence was set back; empty the views of every projection and set its \
+                     progress to 0, or give it a new version, before going on"
                 ),
             )),
             Verdict::Unfit { policy, evidence } => Err(Error::configuration(format!(
@@ -139,12 +151,27 @@ impl HighWater {
 
     fn publish(&self, mark: Mark) {
         metrics::observed(mark.seq);
-        self.marks.send_if_modified(|published| {
+        let changed = self.marks.send_if_modified(|published| {
             let changed = *published != Some(mark);
             *published = Some(mark);
             changed
         });
-        self.trouble.send_if_modified(|trouble| trouble.take().is_some());
+        if changed {
+            self.trouble.send_if_modified(|trouble| trouble.take().is_some());
+        }
+    }
+
+    /// Says who keeps the mark from moving.
+    async fn name_holders(&self, mark: Seq) -> Result<()> {
+        let holders = self.in_time("asking who holds the mark", self.store.explain()).await?;
+        let named: Vec<String> = holders.iter().map(describe).collect();
+        if !named.is_empty() {
+            let trouble =
+                format!("it is held at {mark} by appends that are still open: {}", named.join("; "));
+            tracing::warn!(%mark, "the mark stands still: {trouble}");
+            self.trouble.send_replace(Some(trouble));
+        }
+        Ok(())
     }
 
     /// Only under a policy that goes by the clock: says what was skipped, and what of it came after all.
@@ -198,6 +225,38 @@ impl HighWater {
             Err(_) => Err(Error::transient(format!("{doing}: no answer within {deadline:?}"))),
         }
     }
+}
+
+/// For how long the mark has been held.
+#[derive(Debug, Default)]
+struct Held {
+    since: Option<Instant>,
+    named: Option<Instant>,
+}
+
+impl Held {
+    /// Whether it is time to say by whom: after a second, and then every ten.
+    fn is_long(&mut self, is_held: bool) -> bool {
+        if !is_held {
+            *self = Self::default();
+            return false;
+        }
+        let now = Instant::now();
+        let since = *self.since.get_or_insert(now);
+        let due = self.named.map_or(since + HELD_LONG, |named| named + HELD_LONG * 10);
+        if now < due {
+            return false;
+        }
+        self.named = Some(now);
+        true
+    }
+}
+
+fn describe(holder: &Holder) -> String {
+    let who = holder.pid.map_or_else(|| "a prepared transaction".to_owned(), |pid| format!("process {pid}"));
+    let application = holder.application.as_deref().filter(|a| !a.is_empty());
+    let application = application.map(|a| format!(" ({a})")).unwrap_or_default();
+    format!("{who}{application}, {}, open for {:.0?}", holder.state, holder.age)
 }
 
 /// The policy that loses nothing with such evidence.

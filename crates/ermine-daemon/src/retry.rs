@@ -20,8 +20,8 @@ pub(crate) fn next(kind: &ErrorKind, strict: bool) -> Next {
     match kind {
         ErrorKind::Transient | ErrorKind::OutcomeUnknown => Next::Retry,
         ErrorKind::Rewound => Next::Reread,
-        // Our own commits are never out of order, because progress is read again after every failure. So somebody
-        // else commits in our epoch.
+        // Progress is read again after every failure, so a commit out of order means that somebody else commits in our
+        // epoch, unless it is our own that was given up and came through after all; the worker knows about that.
         ErrorKind::Fenced { .. } | ErrorKind::OutOfOrder { .. } => Next::StandBack,
         _ if strict => Next::Stop,
         _ => Next::Pause,

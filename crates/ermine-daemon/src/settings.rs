@@ -1,6 +1,7 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use ermine_core::{Error, Result};
+use tokio::sync::Semaphore;
 
 /// How the engine spends memory and time.
 ///
@@ -80,6 +81,25 @@ impl Settings {
                 "in_flight_bytes_max is {} and must be at least page_bytes_max, which is {} and must not be 0",
                 self.in_flight_bytes_max, self.page_bytes_max
             )));
+        }
+        if self.in_flight_events_max > Semaphore::MAX_PERMITS
+            || self.in_flight_bytes_max > Semaphore::MAX_PERMITS
+        {
+            return Err(Error::configuration(format!(
+                "in_flight_events_max is {} and in_flight_bytes_max is {}: neither can be above {}",
+                self.in_flight_events_max,
+                self.in_flight_bytes_max,
+                Semaphore::MAX_PERMITS
+            )));
+        }
+        for (name, duration) in [
+            ("call_deadline", self.call_deadline),
+            ("fenced_retry", self.fenced_retry),
+            ("check_every", self.check_every),
+        ] {
+            if duration.is_zero() {
+                return Err(Error::configuration(format!("{name} is 0 and must not be")));
+            }
         }
         for (name, first, max) in
             [("retry", self.retry_first, self.retry_max), ("pause", self.pause_first, self.pause_max)]

@@ -43,7 +43,8 @@ pub enum Mode {
     Continuous,
     /// It ends when it has committed everything up to `ceiling`, or at the first failure that does not pass.
     Rebuild {
-        /// The last number to apply; it must be settled or will be.
+        /// The last number to apply: that of an event. A number that no event has may never be reached, because the
+        /// mark does not pass the highest visible event.
         ceiling: Seq,
     },
 }

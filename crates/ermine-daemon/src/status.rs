@@ -98,3 +98,24 @@ impl fmt::Display for ShardState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ermine_core::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn progress_counts_only_in_the_incarnation_of_the_mark() {
+        let [before, after] = [1, 2].map(|n| Incarnation(Uuid::from_u128(n)));
+        let mark = |incarnation| Some(Mark { seq: Seq::new(9), incarnation });
+        let mut status = ShardStatus::starting("Trip:All".parse().unwrap());
+        status.progress = Seq::new(9);
+        status.incarnation = Some(before);
+        let position = Position::new(Seq::new(9));
+        assert!(status.has_reached(position, mark(before)));
+        assert!(!status.has_reached(position, mark(after)), "the number may have been issued again");
+        assert!(!status.has_reached(position, None), "nobody knows whether the store has crashed");
+        assert!(!status.has_reached(Position::new(Seq::new(10)), mark(before)));
+    }
+}

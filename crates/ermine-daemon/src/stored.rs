@@ -23,7 +23,18 @@ pub async fn wait_for_stored(
     let began = tokio::time::Instant::now();
     let mut pause = Duration::from_millis(2);
     loop {
-        let progress = store.read_progress().await?;
+        let left = timeout.saturating_sub(began.elapsed()).max(pause);
+        let progress = match tokio::time::timeout(left, store.read_progress()).await {
+            Ok(Err(error)) if error.is_transient() && began.elapsed() < timeout => {
+                tokio::time::sleep(pause).await;
+                continue;
+            }
+            Ok(read) => read?,
+            Err(_) => {
+                let doing = format!("waited {timeout:?} for position {position}: the store does not answer");
+                return Err(Error::new(ErrorKind::TimedOut, doing));
+            }
+        };
         let at = |shard: &ShardName| {
             progress.iter().find(|p| p.shard == *shard).map(|p| p.seq).unwrap_or_default()
         };

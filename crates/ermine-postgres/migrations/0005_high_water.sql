@@ -15,19 +15,18 @@ begin
   return answer;
 end $$;
 
--- p_arm: appends shall ring for so many milliseconds. The value is raised only when less than half a second more than
--- that is left, because setting a sequence writes to the log; it is never lowered. p_silence: stop ringing, provided
+-- p_arm: appends shall ring for so many milliseconds. The value always grows, so that each arming has a value of its
+-- own and whoever silences can tell whether somebody armed after it; it is never lowered. p_silence: stop ringing, provided
 -- that nobody has armed since this value was set. Answers with the value that was set, else null.
 create function {schema}.attend_bell(p_arm bigint, p_silence bigint) returns bigint language plpgsql volatile as $$
 declare
   now_ms bigint := (date_part('epoch', clock_timestamp()) * 1000)::bigint;
 begin
-  if p_arm is not null and coalesce(pg_sequence_last_value('{schema}.bell'::regclass), 0) < now_ms + p_arm + 500 then
+  if p_arm is not null then
     -- The negative class is for this lock; floors use the positive one.
     perform pg_advisory_xact_lock(-{class}, 1);
-    if coalesce(pg_sequence_last_value('{schema}.bell'::regclass), 0) < now_ms + p_arm + 500 then
-      return setval('{schema}.bell'::regclass, now_ms + p_arm + 1500);
-    end if;
+    return setval('{schema}.bell'::regclass, greatest(
+      coalesce(pg_sequence_last_value('{schema}.bell'::regclass), 0) + 1, now_ms + p_arm + 1500));
   elsif p_silence is not null and pg_sequence_last_value('{schema}.bell'::regclass) = p_silence then
     perform pg_advisory_xact_lock(-{class}, 1);
     if pg_sequence_last_value('{schema}.bell'::regclass) = p_silence then

@@ -28,7 +28,12 @@ impl EventAppender for Store {
         // Preparing changes nothing, so a connection that is lost there leaves nothing open.
         let ready =
             loan.ready(sql).await.map_err(|fault| fault.into_error(describe(&batch), Effect::Reads))?;
+        // Whoever drops this future may leave the statement waiting for a stream; nobody else shall wait behind it.
+        let taint = loan.taint();
         let rows = loan.answer(loan.run(&ready, &call.params())).await;
+        if rows.as_ref().err().is_none_or(|fault| !fault.spoils_session()) {
+            taint.lift();
+        }
         let rows = rows.map_err(|fault| refusal(fault, &batch))?;
         call.answer(&batch, &rows)
     }

@@ -89,8 +89,8 @@ impl Store {
         steps.push(Box::pin(client.batch_execute("commit")));
         let taint = connection.taint();
         let answer = connection.answer(pipeline::run(steps)).await;
-        // The answer to COMMIT has come, unless the session itself is in doubt.
-        if !matches!(&answer, Err(fault) if fault.spoils_session()) {
+        // The answer to COMMIT has come only when the server has answered all along.
+        if answer.as_ref().err().is_none_or(|fault| fault.db().is_some() && !fault.spoils_session()) {
             taint.lift();
         }
         answer

@@ -122,7 +122,11 @@ impl Fault {
 fn is_connection_lost(error: &tokio_postgres::Error) -> bool {
     use std::error::Error as _;
     error.is_closed()
-        || error.source().and_then(|source| source.downcast_ref::<std::io::Error>()).is_some()
+        || error
+            .source()
+            .and_then(|source| source.downcast_ref::<std::io::Error>())
+            // Invalid input is what could not be encoded, and never left this process.
+            .is_some_and(|io| io.kind() != std::io::ErrorKind::InvalidInput)
         // The driver ends with an unexpected message when the stream is cut in the middle of one.
         || error.to_string().starts_with("unexpected message")
 }
@@ -148,9 +152,11 @@ fn kind_of(db: &DbError, lost: ErrorKind) -> ErrorKind {
             ErrorKind::DuplicateEvent { id: db.detail().and_then(id_in_detail) }
         }
         // The server ended the session: a commit may just have been done.
-        "57P01" | "57P02" => lost,
+        // The session has ended or its connection is gone, so nobody knows whether a write was made.
+        "57P01" | "57P02" | "57P05" | "25P03" => lost,
+        code if code.starts_with("08") => lost,
         "40001" | "40P01" | "55006" | "55P03" | "57P03" | "57014" | "58000" | "58030" => ErrorKind::Transient,
-        code if code.starts_with("08") || code.starts_with("53") => ErrorKind::Transient,
+        code if code.starts_with("53") => ErrorKind::Transient,
         // A statement that no longer fits its table; the next session prepares it anew.
         "26000" => ErrorKind::Transient,
         "0A000" if db.message().contains("cached plan") => ErrorKind::Transient,

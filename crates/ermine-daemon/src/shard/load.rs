@@ -1,6 +1,9 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use ermine_core::{Error, EventPage, EventRange, PageRequest, Result, Seq, ports::Store};
@@ -38,14 +41,16 @@ impl Loader {
     /// Ends well when told to stop, when the rebuild's ceiling has been loaded, or when nobody takes pages any more.
     pub(super) async fn run(mut self, pages: mpsc::Sender<Loaded>, stop: CancellationToken) -> Result<()> {
         let budget = Budget::new(&self.settings);
+        let mut events_max = self.settings.page_events_max;
         while !self.mode.is_finished(self.position) {
             let loaded = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                loaded = self.next(&budget) => loaded?,
+                loaded = self.next(&budget, events_max) => loaded?,
             };
             let Some(loaded) = loaded else { return Ok(()) };
             self.position = loaded.page.range.ceiling();
+            events_max = self.next_limit(&loaded.page, events_max);
             if pages.send(loaded).await.is_err() {
                 return Ok(());
             }
@@ -54,13 +59,13 @@ impl Loader {
     }
 
     /// The next page; `None` when the daemon that moves the mark has gone.
-    async fn next(&mut self, budget: &Budget) -> Result<Option<Loaded>> {
+    async fn next(&mut self, budget: &Budget, events_max: NonZeroUsize) -> Result<Option<Loaded>> {
         let mut share = budget.reserve_page().await;
         let Some(range) = self.next_range().await? else { return Ok(None) };
         let request = PageRequest {
             range,
             filter: self.shard.filter.clone(),
-            events_max: self.settings.page_events_max,
+            events_max,
             bytes_max: self.settings.page_bytes_max,
             incarnation: self.start.incarnation,
         };
@@ -71,6 +76,17 @@ impl Loader {
         }
         share.shrink_to(page.events.len() + page.unknown.len(), page.bytes());
         Ok(Some(Loaded { page, share }))
+    }
+
+    /// How many events to ask for next. A store may send all that it was asked for although the page was cut by its
+    /// bytes, so after large events it is asked for about as many as fit, and for more again when they get smaller.
+    fn next_limit(&self, page: &EventPage, events_max: NonZeroUsize) -> NonZeroUsize {
+        let wanted = if page.bytes() >= self.settings.page_bytes_max {
+            NonZeroUsize::new(page.events.len() + page.events.len() / 4 + 1)
+        } else {
+            events_max.checked_mul(NonZeroUsize::MIN.saturating_add(1))
+        };
+        wanted.unwrap_or(events_max).min(self.settings.page_events_max)
     }
 
     /// Waits until there is something settled to load.

@@ -86,10 +86,14 @@ impl Pipeline {
             ended.cancel();
             let (stage, result) = match joined {
                 Ok(stage) => stage,
+                Err(aborted) if aborted.is_cancelled() => continue,
                 Err(panic) => {
                     (Stage::Fold, Err(Error::fatal("a stage of the pipeline ended").with_source(panic)))
                 }
             };
+            if stage == Stage::Commit && result.is_err() {
+                stages.abort_all(); // whatever they are about to find out is void
+            }
             if let Err(error) = result
                 && failed.as_ref().is_none_or(|(first, _)| stage < *first)
             {

@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use ermine_core::{Clock, Epoch, Error, Progress, Result, Seq, ports::Store};
+use ermine_core::{Clock, Epoch, Error, ErrorKind, Progress, Result, Seq, ports::Store};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -15,8 +15,10 @@ use crate::{
     retry::{Next, next},
 };
 
-/// How often a shard that somebody else keeps moving is looked at before it is left to them.
+/// How often this worker is fenced off, or sees the shard move, before it leaves it to the other process.
 const STAND_BACKS: u32 = 3;
+/// After how many times the wait of a fenced worker without any trouble it starts to count again.
+const PEACE: u32 = 10;
 
 /// Runs one shard: takes it, runs its pipeline, and after a failure decides what to do next.
 #[derive(Clone, Debug)]
@@ -37,7 +39,11 @@ impl Worker {
         let mut epoch = None;
         let mut retries = Backoff::new(self.settings.retry_first, self.settings.retry_max);
         let mut pauses = Backoff::new(self.settings.pause_first, self.settings.pause_max);
+        // Whether a commit of ours may still come through that we have given up.
+        let mut in_doubt = false;
+        let mut stand_backs = 0;
         loop {
+            let began = tokio::time::Instant::now();
             let failure = match self.attempt(&mut epoch, &stop).await {
                 Ok(()) => {
                     self.set(ShardState::Stopped { reason: "it was told to".into() });
@@ -51,7 +57,19 @@ impl Worker {
             }
             metrics::failed(&self.shard.name);
             self.status.send_modify(|s| s.failures = s.failures.saturating_add(1));
-            match next(failure.kind(), self.mode != Mode::Continuous) {
+            if began.elapsed() >= self.settings.fenced_retry * PEACE {
+                stand_backs = 0;
+            }
+            let strict = self.mode != Mode::Continuous;
+            let decided = match next(failure.kind(), strict) {
+                Next::StandBack if in_doubt && matches!(failure.kind(), ErrorKind::OutOfOrder { .. }) => {
+                    Next::Reread
+                }
+                Next::StandBack if strict => Next::Stop,
+                decided => decided,
+            };
+            in_doubt = failure.is_transient();
+            match decided {
                 Next::Reread => {
                     tracing::info!(shard = %self.shard.name, "progress is read again: {}", failure.chain());
                     // The mark may still be the one from before the crash.
@@ -74,7 +92,7 @@ impl Worker {
                 }
                 Next::StandBack => {
                     tracing::warn!(shard = %self.shard.name, "shard left to another process: {}", failure.chain());
-                    if !self.stand_back(&stop).await {
+                    if !self.stand_back(&mut stand_backs, &stop).await {
                         stop.cancelled().await;
                     }
                     epoch = None;
@@ -176,24 +194,17 @@ impl Worker {
         Ok(all.into_iter().find(|p| p.shard == self.shard.name))
     }
 
-    /// Waits while another process is at work. False when it still is after a while: then the shard is theirs.
-    async fn stand_back(&self, stop: &CancellationToken) -> bool {
-        for _ in 0..STAND_BACKS {
-            let before = self.stored().await;
+    /// Waits while another process is at work. False when it has been for a while: then the shard is theirs.
+    async fn stand_back(&self, stand_backs: &mut u32, stop: &CancellationToken) -> bool {
+        while *stand_backs < STAND_BACKS {
+            *stand_backs += 1;
+            let before = self.stored_unless(stop).await;
             self.set(ShardState::Fenced { retry_at: self.after(self.settings.fenced_retry) });
             wait(self.settings.fenced_retry, stop).await;
-            if stop.is_cancelled() {
+            // Without an answer there is nothing to go by; whoever takes the shard next finds out.
+            let (Some(before), Some(after)) = (before, self.stored_unless(stop).await) else { return true };
+            if (before.seq, before.epoch) == (after.seq, after.epoch) {
                 return true;
-            }
-            match (before, self.stored().await) {
-                (Ok(Some(before)), Ok(Some(after)))
-                    if before.seq == after.seq && before.epoch == after.epoch =>
-                {
-                    return true;
-                }
-                (Ok(_), Ok(_)) => {}
-                // Without an answer there is nothing to go by; whoever takes the shard next finds out.
-                _ => return true,
             }
         }
         let reason = "another process runs this shard and keeps it moving: stop that process, or stop running the \
@@ -201,6 +212,21 @@ impl Worker {
         tracing::error!(shard = %self.shard.name, "{reason}");
         self.set(ShardState::Stopped { reason: reason.into() });
         false
+    }
+
+    /// The stored progress, if it can be had before `stop`.
+    async fn stored_unless(&self, stop: &CancellationToken) -> Option<Progress> {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            stored = self.stored() => stored.ok().flatten(),
+        }
+    }
+
+    /// Says that the worker itself has failed and is started again.
+    pub(crate) fn restarts_after(&self, delay: Duration) {
+        let reason = "its worker panicked, which is a mistake in the program".into();
+        self.set(ShardState::Retrying { reason, retry_at: self.after(delay) });
     }
 
     fn set(&self, state: ShardState) {

@@ -68,6 +68,39 @@ async fn a_commit_whose_answer_was_lost_is_not_made_twice() {
 }
 
 #[tokio::test]
+async fn a_commit_that_was_given_up_and_came_through_late_is_nobody_elses() {
+    let store = MemoryStore::new();
+    let late = store.faults().commit_late(1);
+    let mut settings = settings();
+    settings.call_deadline = std::time::Duration::from_millis(50);
+    settings.fenced_retry = std::time::Duration::from_secs(3600);
+    let rig = Rig::start(&store, settings);
+    let position = rig.append(travelled("a", [1])).await;
+    late.reached().await;
+    rig.state(|s| matches!(s, ShardState::Retrying { .. })).await;
+    late.release();
+    rig.reach(position).await;
+    let position = rig.append(travelled("a", [2])).await;
+    rig.reach(position).await;
+    assert_eq!(km(&store, "a").await, Some(vec![1, 2]));
+}
+
+#[tokio::test]
+async fn whoever_holds_the_mark_for_long_is_named() {
+    let store = MemoryStore::new();
+    let rig = Rig::start(&store, settings());
+    let mut open = store.begin().named("nightly import");
+    open.append(travelled("a", [1])).await.unwrap();
+    let position = rig.append(travelled("b", [2])).await;
+    let trouble = ermine_testkit::eventually(crate::support::SOON, || async { rig.handle.trouble() }).await;
+    assert!(trouble.contains("it is held at 0 by appends that are still open"), "{trouble}");
+    assert!(trouble.contains("nightly import"), "{trouble}");
+    open.commit().unwrap();
+    rig.reach(position).await;
+    assert_eq!(rig.handle.trouble(), None);
+}
+
+#[tokio::test]
 async fn an_outage_is_survived() {
     let store = MemoryStore::new();
     let rig = Rig::start(&store, settings());

@@ -80,7 +80,7 @@ from store s left join pg_catalog.pg_subscription_rel r on r.srrelid = s.events
 union all
 select 'progress is not above the last number', coalesce(max(p.seq), 0) <= coalesce(s.last, 0),
   format('progress %s, last number %s', coalesce(max(p.seq), 0), coalesce(s.last, 0)),
-  'the log was rewound or restored without its progress: set progress.seq back to what is in events'
+  'the log was rewound or restored without its progress: empty the views of every projection and set its progress.seq to 0, or give it a new version'
 from store s left join {schema}.progress p on true
 group by s.last
 union all

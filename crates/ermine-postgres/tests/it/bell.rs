@@ -36,17 +36,26 @@ async fn an_armed_bell_rings_and_a_silent_one_does_not() {
 }
 
 #[tokio::test]
-async fn arming_again_writes_only_when_little_is_left() {
+async fn a_shorter_arming_does_not_take_a_longer_one_back() {
     let it = Fixture::new().await;
     it.store.observe(ARM).await.unwrap();
     let first = bell(&it).await;
-    it.store.observe(ARM).await.unwrap();
-    assert_eq!(bell(&it).await, first, "more than enough is left");
     it.store.observe(Observe { bell: Bell::Arm(HOUR), ..LEAVE }).await.unwrap();
     let longer = bell(&it).await;
     assert!(longer > first + 3_000_000, "{longer}");
     it.store.observe(ARM).await.unwrap();
-    assert_eq!(bell(&it).await, longer, "a shorter arming does not take a longer one back");
+    assert_eq!(bell(&it).await, longer + 1, "each arming has a value of its own");
+}
+
+#[tokio::test]
+async fn two_that_armed_in_the_same_moment_are_told_apart() {
+    let it = Fixture::new().await;
+    let other = Store::connect(it.database.url()).await.unwrap();
+    it.store.observe(ARM).await.unwrap();
+    other.observe(ARM).await.unwrap();
+    let armed = bell(&it).await;
+    it.store.observe(SILENCE).await.unwrap();
+    assert_eq!(bell(&it).await, armed, "the other one still listens");
 }
 
 #[tokio::test]
