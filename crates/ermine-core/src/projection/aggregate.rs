@@ -44,7 +44,7 @@ pub trait Aggregate: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The state after `event`; `None` deletes the view, and the next event starts again from `None`.
     ///
     /// It must depend on nothing but its arguments: the engine may call it again for the same event after a failed
-    /// commit.
+    /// commit. Nor may it depend on the order of keys in the state's JSON, which a store may change.
     ///
     /// # Errors
     ///

@@ -7,7 +7,8 @@ use quick_cache::{Weighter, unsync::Cache};
 /// then a cache of committed ones.
 ///
 /// Views are kept as the JSON that was or will be stored. So folding on from here gives what folding on from the
-/// store would give, user types need not be `Clone`, and the size in bytes is known.
+/// store would give (but for the order of keys, which a store may change), user types need not be `Clone`, and the size
+/// in bytes is known.
 ///
 /// Only the holder of the newest epoch writes the views, so what is known stays true as long as commits succeed; after
 /// any failure the whole value is dropped.
