@@ -88,7 +88,7 @@ impl Store {
         // After an error this rolls back.
         steps.push(Box::pin(client.batch_execute("commit")));
         let taint = connection.taint();
-        let answer = connection.answer(pipeline::run(steps)).await;
+        let answer = connection.answer(pipeline::run(steps, |error| error.as_db_error().is_none())).await;
         // The answer to COMMIT has come only when the server has answered all along.
         if answer.as_ref().err().is_none_or(|fault| fault.db().is_some() && !fault.spoils_session()) {
             taint.lift();

@@ -71,14 +71,16 @@ async fn a_commit_whose_answer_was_lost_is_not_made_twice() {
 async fn a_commit_that_was_given_up_and_came_through_late_is_nobody_elses() {
     let store = MemoryStore::new();
     let late = store.faults().commit_late(1);
+    let again = store.faults().stall(Call::Commit, 2);
     let mut settings = settings();
     settings.call_deadline = std::time::Duration::from_millis(50);
     settings.fenced_retry = std::time::Duration::from_secs(3600);
     let rig = Rig::start(&store, settings);
     let position = rig.append(travelled("a", [1])).await;
     late.reached().await;
-    rig.state(|s| matches!(s, ShardState::Retrying { .. })).await;
+    again.reached().await; // progress has been read again, and is about to be overtaken
     late.release();
+    again.release();
     rig.reach(position).await;
     let position = rig.append(travelled("a", [2])).await;
     rig.reach(position).await;
