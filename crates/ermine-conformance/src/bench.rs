@@ -72,7 +72,9 @@ impl<'h> Bench<'h> {
 }
 
 pub(crate) fn registration() -> Registration {
-    Registration { tables: vec![table("Balance", 1), table("Balance", 2), table("Ride", 1)] }
+    Registration {
+        tables: [table("Balance", 1), table("Balance", 2), table("Ride", 1)].map(Into::into).into(),
+    }
 }
 
 pub(crate) fn table(projection: &str, version: u32) -> ViewTable {
@@ -276,15 +278,7 @@ impl Worker {
     pub(crate) async fn take(store: &dyn Store, shard: ShardName) -> Result<Self, Stop> {
         let incarnation = observe(store).await?.incarnation;
         let taken = store.take_shards(std::slice::from_ref(&shard)).await?;
-        let batch = ShardBatch {
-            shard,
-            epoch: Epoch::default(),
-            incarnation,
-            from: Seq::ZERO,
-            to: Seq::ZERO,
-            operations: Vec::new(),
-            unknown_events: 0,
-        };
+        let batch = ShardBatch::new(shard, Epoch::default(), incarnation, Seq::ZERO, Seq::ZERO);
         let mut worker = Self { batch };
         worker.take_over(taken)?;
         Ok(worker)

@@ -1,12 +1,28 @@
 use jiff::Timestamp;
 
-use crate::{Error, ExpectedVersion, NewEvent, Position, Result, StreamId, TenantId, Version};
+use crate::{
+    Error, ExpectedVersion, NewEvent, Operation, Position, Result, StreamId, StreamType, TenantId, Version,
+    ViewKey, ViewTable,
+};
 
 /// Everything that one append records: all of it or none.
 #[derive(Clone, Debug, Default)]
 pub struct AppendBatch {
     streams: Vec<StreamAppend>,
     idempotent: bool,
+    pins: Vec<ViewPin>,
+    operations: Vec<Operation>,
+}
+
+/// A view that must be as it was read, so that what was made of it still holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ViewPin {
+    /// Which table.
+    pub table: ViewTable,
+    /// Which view.
+    pub key: ViewKey,
+    /// Its version; `None` when there must be no such view.
+    pub version: Option<Version>,
 }
 
 /// The events that one stream gets in a batch.
@@ -16,6 +32,8 @@ pub struct StreamAppend {
     pub tenant: TenantId,
     /// Which stream.
     pub stream: StreamId,
+    /// What kind of stream it is; kept from its first append on, and not looked at later.
+    pub stream_type: Option<StreamType>,
     /// What it must look like before.
     pub expected: ExpectedVersion,
     /// The new events in their order.
@@ -26,7 +44,20 @@ impl StreamAppend {
     /// Events for a stream of the default tenant, whatever its version.
     #[must_use]
     pub fn new(stream: StreamId, events: Vec<NewEvent>) -> Self {
-        Self { tenant: TenantId::default(), stream, expected: ExpectedVersion::Any, events }
+        Self {
+            tenant: TenantId::default(),
+            stream,
+            stream_type: None,
+            expected: ExpectedVersion::Any,
+            events,
+        }
+    }
+
+    /// The same for a stream of a type, which counts when this append is its first.
+    #[must_use]
+    pub fn of_type(mut self, stream_type: StreamType) -> Self {
+        self.stream_type = Some(stream_type);
+        self
     }
 
     /// The same for a stream that must be as `expected`.
@@ -64,6 +95,32 @@ impl AppendBatch {
     pub fn idempotent(mut self) -> Self {
         self.idempotent = true;
         self
+    }
+
+    /// Changes views in the same transaction, if each of `pins` is still as it was read. A repeated idempotent append
+    /// leaves views alone.
+    #[must_use]
+    pub fn with_operations(mut self, pins: Vec<ViewPin>, operations: Vec<Operation>) -> Self {
+        self.pins = pins;
+        self.operations = operations;
+        self
+    }
+
+    /// The views that must be as they were read.
+    #[must_use]
+    pub fn pins(&self) -> &[ViewPin] {
+        &self.pins
+    }
+
+    /// What changes together with the append; it takes effect as if one by one in this order.
+    #[must_use]
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// The streams, to change what is expected of them.
+    pub fn streams_mut(&mut self) -> &mut [StreamAppend] {
+        &mut self.streams
     }
 
     /// Whether known event ids are answered instead of refused.

@@ -1,6 +1,6 @@
 use std::{error::Error as StdError, fmt};
 
-use crate::{Epoch, EventId, ExpectedVersion, Seq, StreamId, TenantId, Version};
+use crate::{Epoch, EventId, ExpectedVersion, Seq, StreamId, TenantId, Version, ViewKey, ViewTable};
 
 /// The result of everything that can fail in Ermine.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -38,6 +38,13 @@ pub enum ErrorKind {
     Rewound,
     /// A stream is not at the version that an append expected.
     VersionConflict(Box<VersionConflict>),
+    /// A view is not at the version that an append has pinned.
+    ViewConflict(Box<ViewConflict>),
+    /// The stream is archived and takes no more events.
+    Archived {
+        /// The stream.
+        stream: StreamId,
+    },
     /// Some events of an idempotent append are recorded already and some are not.
     PartlyKnown {
         /// The ids that are recorded.
@@ -87,6 +94,19 @@ pub struct VersionConflict {
     pub actual: Version,
 }
 
+/// Which view stood in the way of an append.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ViewConflict {
+    /// Which table.
+    pub table: ViewTable,
+    /// Which view.
+    pub key: ViewKey,
+    /// What the append has read; `None` when there was no view.
+    pub expected: Option<Version>,
+    /// What the view's version is; `None` when there is no view.
+    pub actual: Option<Version>,
+}
+
 impl Error {
     /// An error of `kind`; `doing` says what was being done: lower case, no full stop, no cause.
     #[must_use]
@@ -126,6 +146,37 @@ impl Error {
             conflict.stream, conflict.actual, conflict.expected
         );
         Self::new(ErrorKind::VersionConflict(Box::new(conflict)), doing)
+    }
+
+    /// An append that found a view at another version.
+    #[must_use]
+    pub fn view_conflict(conflict: ViewConflict) -> Self {
+        let version =
+            |version: Option<Version>| version.map_or("absent".to_owned(), |v| format!("at version {v}"));
+        let doing = format!(
+            "view \"{}\" of {} is {}, and this append has read it {}",
+            conflict.key.id,
+            conflict.table,
+            version(conflict.actual),
+            version(conflict.expected)
+        );
+        Self::new(ErrorKind::ViewConflict(Box::new(conflict)), doing)
+    }
+
+    /// An append to an archived stream.
+    #[must_use]
+    pub fn archived(stream: StreamId) -> Self {
+        let doing = format!("stream \"{stream}\" is archived and takes no more events: begin another stream");
+        Self::new(ErrorKind::Archived { stream }, doing)
+    }
+
+    /// A native statement that is for another kind of store.
+    #[must_use]
+    pub fn foreign_statement(adapter: &str, kind: &str) -> Self {
+        Self::configuration(format!(
+            "a statement for the store \"{adapter}\" cannot run on \"{kind}\": {}",
+            "register the projection where that store is open, or leave it out here"
+        ))
     }
 
     /// A commit whose epoch is not the newest.

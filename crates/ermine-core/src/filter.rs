@@ -1,6 +1,6 @@
 use std::{collections::HashSet, sync::Arc};
 
-use crate::TypeName;
+use crate::{StreamType, TypeName};
 
 /// Which events a shard is given.
 ///
@@ -10,6 +10,7 @@ use crate::TypeName;
 pub struct EventFilter {
     wanted: Arc<[TypeName]>,
     known: Arc<[TypeName]>,
+    stream_type: Option<StreamType>,
 }
 
 impl EventFilter {
@@ -21,7 +22,21 @@ impl EventFilter {
     ) -> Self {
         let wanted = sorted(wanted);
         let known = sorted(known.into_iter().chain(wanted.iter().cloned()));
-        Self { wanted, known }
+        Self { wanted, known, stream_type: None }
+    }
+
+    /// The same filter for streams of one type alone: events of other streams, and of streams without a type, are not
+    /// wanted, whatever their type.
+    #[must_use]
+    pub fn for_streams_of(mut self, stream_type: Option<StreamType>) -> Self {
+        self.stream_type = stream_type;
+        self
+    }
+
+    /// The type of streams it is limited to.
+    #[must_use]
+    pub const fn stream_type(&self) -> Option<&StreamType> {
+        self.stream_type.as_ref()
     }
 
     /// The types whose events are wanted, sorted.
@@ -42,7 +57,7 @@ impl EventFilter {
         self.wanted == self.known
     }
 
-    /// What to do with an event of type `name`.
+    /// What to do with an event of type `name`, in a stream of the right type.
     #[must_use]
     pub fn admit(&self, name: &TypeName) -> Admission {
         if self.wanted.binary_search(name).is_ok() {

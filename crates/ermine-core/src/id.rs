@@ -136,6 +136,10 @@ text_id!(
     TypeName, "event type name", 1, 200
 );
 text_id!(
+    /// Names what kind of stream it is: 1 to 200 bytes of UTF-8 without NUL.
+    StreamType, "stream type", 1, 200
+);
+text_id!(
     #[derive(Default)]
     /// Names a tenant: up to 200 bytes of UTF-8 without NUL; the empty name is the default tenant.
     TenantId,

@@ -15,6 +15,9 @@ mod error;
 mod event;
 mod filter;
 mod id;
+mod layout;
+mod log;
+mod message;
 mod mode;
 mod observation;
 mod operation;
@@ -22,39 +25,46 @@ mod page;
 pub mod ports;
 mod progress;
 mod projection;
+mod query;
 mod range;
 mod seq;
 mod shard;
+mod value;
 mod version;
 mod view;
 
-pub use append::{AppendBatch, Appended, StreamAppend};
+pub use append::{AppendBatch, Appended, StreamAppend, ViewPin};
 pub use body::Body;
 pub use bytes::Bytes;
 pub use clock::{Clock, SystemClock};
 pub use domain_event::{DecodeError, DomainEvent};
 pub use ermine_macros::DomainEvent;
-pub use error::{ApplyError, Error, ErrorKind, Result, VersionConflict};
+pub use error::{ApplyError, Error, ErrorKind, Result, VersionConflict, ViewConflict};
 pub use event::{Event, Metadata, NewEvent, Recorded};
 pub use filter::{Admission, EventFilter};
-pub use id::{EventId, StreamId, TenantId, TypeName, ViewId};
+pub use id::{EventId, StreamId, StreamType, TenantId, TypeName, ViewId};
 pub use jiff::Timestamp;
+pub use layout::{Column, ColumnKind, Columns, Layout, SqlName};
+pub use log::{LogEntry, LogPoint, StreamHeads};
+pub use message::{EffectId, Message};
 pub use mode::DaemonMode;
 pub use observation::{Bell, Evidence, Holder, HolderId, Incarnation, Observation, Observe};
-pub use operation::{Operation, ShardBatch};
-pub use page::{EventPage, PageRequest, UnknownEvent};
+pub use operation::{Native, Operation, ShardBatch};
+pub use page::{EventPage, PageRequest, SkippedEvent, UnknownEvent};
 pub use progress::{Epoch, Progress, Statistics, TakenShard};
 pub use projection::{
     Aggregate, Definition, Failure, FailureKind, Lifecycle, MultiStream, Plan, PlannedView, Projection,
     SingleStream, ViewIds, multi_stream, single_stream,
 };
+pub use query::{Comparison, Field, FieldIndex, FieldKind, Filter, Order, ViewQuery, field};
 pub use range::EventRange;
 pub use seq::{Position, Seq};
 pub use shard::{ProjectionName, ShardKey, ShardName};
 pub use smol_str::SmolStr;
 pub use uuid::Uuid;
+pub use value::Value;
 pub use version::{ExpectedVersion, Version};
-pub use view::{StoredView, ViewKey, ViewQuery, ViewTable};
+pub use view::{StoredView, ViewKey, ViewTable};
 
 /// What the derive macro refers to; not for anybody else.
 #[doc(hidden)]

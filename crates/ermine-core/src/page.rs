@@ -1,5 +1,7 @@
 use std::num::NonZeroUsize;
 
+use smol_str::SmolStr;
+
 use crate::{Event, EventFilter, EventRange, Incarnation, Seq, StreamId, TypeName};
 
 /// Asks for the next page of the log.
@@ -27,9 +29,17 @@ pub struct EventPage {
     pub events: Vec<Event>,
     /// The events in the range whose type nobody knows, in sequence order.
     pub unknown: Vec<UnknownEvent>,
+    /// The events in the range that an operator has marked as skipped, in sequence order; of any type that is wanted.
+    pub skipped: Vec<SkippedEvent>,
 }
 
 impl EventPage {
+    /// A page without events.
+    #[must_use]
+    pub const fn empty(range: EventRange) -> Self {
+        Self { range, events: Vec::new(), unknown: Vec::new(), skipped: Vec::new() }
+    }
+
     /// How many bytes the bodies have together.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -46,4 +56,15 @@ pub struct UnknownEvent {
     pub stream: StreamId,
     /// The name nobody knows.
     pub type_name: TypeName,
+}
+
+/// An event that an operator has marked as skipped: no projection sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkippedEvent {
+    /// Its place.
+    pub seq: Seq,
+    /// Its stream.
+    pub stream: StreamId,
+    /// Why it was marked.
+    pub reason: SmolStr,
 }

@@ -9,26 +9,32 @@
 //! | [`ViewStore`] | the adapter | shard workers commit; applications read |
 //! | [`ProgressStore`] | the adapter | the daemon takes shards; anybody reads |
 //! | [`SchemaAdmin`] | the adapter | the host at start |
+//! | [`StreamAdmin`] | the adapter, if it can | applications through the facade |
+//! | [`Outbox`] | the adapter, if it can | the daemon delivers; commits write |
 //!
 //! Every line under a port's *Contract* has a case of the same meaning in `ermine-conformance`.
 
 mod append;
 mod highwater;
+mod outbox;
 mod progress;
 mod read;
 mod schema;
+mod streams;
 mod view;
 mod wakeup;
 
 pub use append::EventAppender;
 pub use highwater::HighWaterSource;
+pub use outbox::Outbox;
 pub use progress::ProgressStore;
 pub use read::EventReader;
-pub use schema::{Check, Registration, SchemaAdmin};
+pub use schema::{Check, Registration, SchemaAdmin, TableSpec};
+pub use streams::{ARCHIVED, StreamAdmin, archived_type};
 pub use view::ViewStore;
 pub use wakeup::{WakeReason, Wakeup};
 
-/// What every store adapter must have. Ports that later become optional abilities are accessors with a default here.
+/// What every store adapter must have. Ports that are optional abilities are accessors with a default here.
 pub trait Store:
     EventAppender
     + EventReader
@@ -41,4 +47,14 @@ pub trait Store:
 {
     /// What kind of store it is, for messages: `memory`, `postgres`.
     fn kind(&self) -> &'static str;
+
+    /// Archiving streams and skipping events, where the store can.
+    fn stream_admin(&self) -> Option<&dyn StreamAdmin> {
+        None
+    }
+
+    /// The outbox, where the store has one; without, a batch that publishes is refused.
+    fn outbox(&self) -> Option<&dyn Outbox> {
+        None
+    }
 }

@@ -38,6 +38,8 @@ pub struct Progress {
     pub epoch: Epoch,
     /// How many events of unknown types the shard has passed.
     pub unknown_events: u64,
+    /// How many events marked as skipped the shard has passed.
+    pub skipped_events: u64,
     /// When it last moved, by the store's clock.
     pub moved_at: Timestamp,
 }

@@ -1,22 +1,35 @@
-use std::{fmt, num::NonZeroUsize};
+use std::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+};
 
-use crate::{Body, ProjectionName, Seq, TenantId, Version, ViewId};
+use crate::{Body, Layout, ProjectionName, Seq, TenantId, Version, ViewId};
 
 /// Where the views of one version of a projection are kept.
 ///
-/// How an adapter names the table is its own affair; two different values never share one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// How an adapter names the table is its own affair; two different values never share one. The layout is not part of the
+/// name: tables are equal when projection, version and generation are.
+#[derive(Clone, Debug)]
 pub struct ViewTable {
     projection: ProjectionName,
     version: u32,
     generation: u32,
+    layout: Layout,
 }
 
 impl ViewTable {
     /// The table of the first generation of `version` (1 or higher) of a projection.
     #[must_use]
     pub fn new(projection: ProjectionName, version: u32) -> Self {
-        Self { projection, version: version.max(1), generation: 1 }
+        Self { projection, version: version.max(1), generation: 1, layout: Layout::Document }
+    }
+
+    /// The same table with its views kept as `layout` says.
+    #[must_use]
+    pub fn with_layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
+        self
     }
 
     /// The projection that owns it.
@@ -35,6 +48,42 @@ impl ViewTable {
     #[must_use]
     pub const fn generation(&self) -> u32 {
         self.generation
+    }
+
+    /// How its views are kept.
+    #[must_use]
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn name(&self) -> (&ProjectionName, u32, u32) {
+        (&self.projection, self.version, self.generation)
+    }
+}
+
+impl PartialEq for ViewTable {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for ViewTable {}
+
+impl PartialOrd for ViewTable {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ViewTable {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name().cmp(&other.name())
+    }
+}
+
+impl Hash for ViewTable {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name().hash(state);
     }
 }
 
@@ -70,17 +119,4 @@ pub struct StoredView {
     pub version: Version,
     /// The last event applied.
     pub seq: Seq,
-}
-
-/// Asks for the views of a table, ordered by id bytewise.
-#[derive(Clone, Debug)]
-pub struct ViewQuery {
-    /// Which table.
-    pub table: ViewTable,
-    /// Whose views.
-    pub tenant: TenantId,
-    /// Only ids after this one.
-    pub after: Option<ViewId>,
-    /// The most views to give.
-    pub limit: NonZeroUsize,
 }

@@ -80,7 +80,7 @@ impl DaemonBuilder {
     pub fn build(self) -> Result<Daemon> {
         let definitions = definitions(&self.projections, &self.settings)?;
         let known: Vec<TypeName> = definitions.iter().flat_map(|d| d.types.iter().cloned()).collect();
-        let registration = Registration { tables: definitions.iter().map(Definition::table).collect() };
+        let registration = Registration { tables: definitions.iter().map(|d| d.table().into()).collect() };
         let (marks, mark) = watch::channel(None);
         let settings = Arc::new(self.settings);
         let (trouble, troubled) = watch::channel(None);

@@ -33,7 +33,7 @@ pub(crate) async fn migrating_keeps_what_is_stored(bench: &Bench<'_>) -> Outcome
     let before = (log(&*store).await?, progress(&*store, &shard).await?);
 
     let mut more = registration();
-    more.tables.push(table("Latecomer", 1));
+    more.tables.push(table("Latecomer", 1).into());
     for registration in [&more, &Registration::default(), &registration()] {
         store.migrate(registration).await?;
         let after = (log(&*store).await?, progress(&*store, &shard).await?);

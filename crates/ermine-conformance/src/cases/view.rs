@@ -313,7 +313,7 @@ async fn load_all(
 }
 
 fn query(table: &ViewTable, tenant: &TenantId, after: Option<ViewId>, limit: usize) -> ViewQuery {
-    ViewQuery { table: table.clone(), tenant: tenant.clone(), after, limit: at_most(limit) }
+    ViewQuery { tenant: tenant.clone(), after, ..ViewQuery::new(table.clone(), at_most(limit)) }
 }
 
 fn names(views: &[(ViewId, ermine_core::StoredView)]) -> Vec<&str> {

@@ -15,6 +15,12 @@ use crate::{AppendBatch, Appended, Result};
 /// - An event id that is recorded already is refused in a batch that is not idempotent, and nothing changes.
 /// - Two batches over the same streams in opposite order both succeed.
 /// - Bodies of over a megabyte come back as they went in.
+/// - The operations of a batch take effect with its events or not at all.
+/// - A view that is not at its pinned version is a conflict that names view and both versions, and draws no number.
+/// - Two appends that pin the same absent view: one of them succeeds, the other is a conflict.
+/// - A repeated idempotent append does not repeat its operations.
+/// - A stream keeps the type of its first append.
+/// - An archived stream refuses events, and draws no number.
 #[async_trait]
 pub trait EventAppender: Send + Sync {
     /// Appends the events of `batch`.
@@ -22,8 +28,8 @@ pub trait EventAppender: Send + Sync {
     /// # Errors
     ///
     /// [`VersionConflict`](crate::ErrorKind::VersionConflict), [`PartlyKnown`](crate::ErrorKind::PartlyKnown),
-    /// [`DuplicateEvent`](crate::ErrorKind::DuplicateEvent) and [`Configuration`](crate::ErrorKind::Configuration): nothing
-    /// was appended. [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown): the connection was lost; ask again with an
+    /// [`DuplicateEvent`](crate::ErrorKind::DuplicateEvent), [`ViewConflict`](crate::ErrorKind::ViewConflict),
+    /// [`Archived`](crate::ErrorKind::Archived) and [`Configuration`](crate::ErrorKind::Configuration): nothing was appended. [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown): the connection was lost; ask again with an
     /// idempotent batch of the same event ids.
     ///
     /// # Cancellation

@@ -12,11 +12,19 @@ use crate::{Result, ShardBatch, StoredView, ViewId, ViewKey, ViewQuery, ViewTabl
 /// - A batch that does not start at the stored progress changes nothing and is `OutOfOrder` with the stored progress.
 /// - A batch of another incarnation changes nothing and is `Rewound`.
 /// - A batch with `to == from` changes views and does not move progress.
-/// - Unknown events are counted in the same commit.
+/// - Unknown and skipped events are counted in the same commit.
+/// - Progress of the members of a batch moves with it.
+/// - Deleting where a filter is true removes the views that match at that point of the batch, of one tenant.
+/// - Appending in a batch records the events whose ids are not recorded yet, after whatever the stream holds.
+/// - A message is kept once, in the order of commits, and becomes visible with its batch.
+/// - A native statement of another store is refused, and the batch changes nothing.
 /// - Dropping a pending `commit` leaves the outcome open and nothing half done: read the progress before going on.
 /// - Views of two tables, or of two tenants, never meet.
 /// - Loading views answers in the order of the keys, `None` where there is no view.
 /// - A query gives views in the bytewise order of their ids, after the id asked for, up to the limit.
+/// - A query gives the views that match its filter in its order, exactly as `ViewQuery::select` would.
+/// - Counting gives how many views match, whatever the limit.
+/// - Views in columns come back with the same members, and queries and filters work on them.
 #[async_trait]
 pub trait ViewStore: Send + Sync {
     /// The views named by `keys`, in that order.
@@ -26,12 +34,19 @@ pub trait ViewStore: Send + Sync {
     /// Those of the connection.
     async fn load_views(&self, table: &ViewTable, keys: &[ViewKey]) -> Result<Vec<Option<StoredView>>>;
 
-    /// The views of a table, ordered by id.
+    /// The views of a table that match, in the order asked for.
     ///
     /// # Errors
     ///
     /// Those of the connection.
     async fn query(&self, query: ViewQuery) -> Result<Vec<(ViewId, StoredView)>>;
+
+    /// How many views match `query`, without regard to its order, offset, limit and `after`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the connection.
+    async fn count(&self, query: ViewQuery) -> Result<u64>;
 
     /// Commits a batch.
     ///

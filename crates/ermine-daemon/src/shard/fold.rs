@@ -61,14 +61,11 @@ impl Folder {
     }
 
     fn batch(&self, range: EventRange, operations: Vec<Operation>, unknown_events: u64) -> ShardBatch {
+        let shard = self.shard.name.clone();
         ShardBatch {
-            shard: self.shard.name.clone(),
-            epoch: self.epoch,
-            incarnation: self.incarnation,
-            from: range.floor(),
-            to: range.ceiling(),
             operations,
             unknown_events,
+            ..ShardBatch::new(shard, self.epoch, self.incarnation, range.floor(), range.ceiling())
         }
     }
 

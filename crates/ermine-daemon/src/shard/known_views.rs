@@ -65,7 +65,8 @@ impl KnownViews {
 
     /// Remembers what page number `page` is about to commit; pages come in ascending order.
     pub(super) fn fold(&mut self, page: u64, operations: &[Operation]) {
-        let views = operations.iter().map(|o| (o.key().clone(), o.result().cloned())).collect();
+        let views =
+            operations.iter().filter_map(|o| Some((o.view()?.1.clone(), o.result().cloned()))).collect();
         self.in_flight.push_back(PageResults { page, views });
     }
 
