@@ -1,8 +1,8 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{
-    Attribute, Error, Ident, LitStr, Meta, Path, Result, meta::ParseNestedMeta, punctuated::Punctuated,
-    token::Comma,
+    Attribute, Error, ExprPath, Ident, LitStr, Meta, Path, Result, meta::ParseNestedMeta,
+    punctuated::Punctuated, token::Comma,
 };
 
 /// The most bytes a type name may have.
@@ -32,17 +32,59 @@ impl OnEnum {
     }
 }
 
-/// `#[event(name = "..")]` on a variant.
-pub(crate) fn variant_name(attrs: &[Attribute]) -> Result<Option<LitStr>> {
-    let mut name = None;
-    each_event_setting(attrs, |meta| {
-        if meta.path.is_ident("name") {
-            set(&mut name, &meta, name_of(&meta)?)
-        } else {
-            Err(meta.error("a variant knows #[event(name = \"..\")]"))
+/// `#[event(..)]` on a variant.
+#[derive(Default)]
+pub(crate) struct OnVariant {
+    pub(crate) name: Option<LitStr>,
+    pub(crate) aliases: Vec<LitStr>,
+    pub(crate) upcasters: Vec<Upcaster>,
+}
+
+/// `upcast(from = "..", with = ..)`: one step from an older shape to the next.
+pub(crate) struct Upcaster {
+    pub(crate) from: LitStr,
+    pub(crate) with: ExprPath,
+}
+
+impl OnVariant {
+    pub(crate) fn read(attrs: &[Attribute]) -> Result<Self> {
+        let mut read = Self::default();
+        each_event_setting(attrs, |meta| {
+            if meta.path.is_ident("name") {
+                set(&mut read.name, &meta, name_of(&meta)?)
+            } else if meta.path.is_ident("alias") {
+                read.aliases.push(name_of(&meta)?);
+                Ok(())
+            } else if meta.path.is_ident("upcast") {
+                read.upcasters.push(Upcaster::read(&meta)?);
+                Ok(())
+            } else {
+                Err(meta.error(
+                    "a variant knows #[event(name = \"..\", alias = \"..\", upcast(from = \"..\", with = ..))]",
+                ))
+            }
+        })?;
+        Ok(read)
+    }
+}
+
+impl Upcaster {
+    fn read(meta: &ParseNestedMeta<'_>) -> Result<Self> {
+        let (mut from, mut with) = (None, None);
+        meta.parse_nested_meta(|meta| {
+            if meta.path.is_ident("from") {
+                set(&mut from, &meta, name_of(&meta)?)
+            } else if meta.path.is_ident("with") {
+                set(&mut with, &meta, function_of(&meta)?)
+            } else {
+                Err(meta.error("an upcaster knows upcast(from = \"..\", with = ..)"))
+            }
+        })?;
+        match (from, with) {
+            (Some(from), Some(with)) => Ok(Self { from, with }),
+            _ => Err(meta.error("an upcaster needs both, upcast(from = \"..\", with = ..)")),
         }
-    })?;
-    Ok(name)
+    }
 }
 
 /// The settings of `#[serde(..)]` that are called `wanted`.
@@ -88,6 +130,14 @@ fn name_of(meta: &ParseNestedMeta<'_>) -> Result<LitStr> {
     let literal: LitStr = meta.value()?.parse()?;
     check_name(&literal.value(), literal.span())?;
     Ok(literal)
+}
+
+fn function_of(meta: &ParseNestedMeta<'_>) -> Result<ExprPath> {
+    let value = meta.value()?;
+    // Serde wants quotes here, so they come naturally.
+    value
+        .parse()
+        .map_err(|e: Error| Error::new(e.span(), "with takes the path of a function, without quotes"))
 }
 
 /// Refuses a name that stores cannot keep.

@@ -1,10 +1,10 @@
 use std::collections::HashMap;
 
-use proc_macro2::{Span, TokenStream};
-use syn::{Attribute, Data, DeriveInput, Error, Fields, Ident, Path, Result, Variant, parse_quote};
+use proc_macro2::TokenStream;
+use syn::{Attribute, Data, DeriveInput, Error, Fields, Ident, LitStr, Path, Result, Variant, parse_quote};
 
 use crate::{
-    attributes::{self, OnEnum},
+    attributes::{self, OnEnum, OnVariant, Upcaster},
     names,
 };
 
@@ -19,12 +19,15 @@ pub(crate) struct Events<'a> {
 /// One variant.
 pub(crate) struct Event<'a> {
     pub(crate) ident: &'a Ident,
-    pub(crate) type_name: String,
+    /// The name that it is written under.
+    pub(crate) type_name: LitStr,
+    /// Other names that the same shape was written under.
+    pub(crate) aliases: Vec<LitStr>,
+    /// The way from older shapes to this one, oldest first.
+    pub(crate) upcasters: Vec<Upcaster>,
     /// `#[serde(rename_all = ..)]` for its fields, or nothing.
     pub(crate) rename_all: TokenStream,
     pub(crate) fields: &'a Fields,
-    /// Where an error about the name points to.
-    span: Span,
 }
 
 impl<'a> Events<'a> {
@@ -58,11 +61,11 @@ impl<'a> Events<'a> {
 
 impl<'a> Event<'a> {
     fn read(variant: &'a Variant, prefix: &str, on_enum: &[Attribute]) -> Result<Self> {
-        let pinned = attributes::variant_name(&variant.attrs)?;
-        let span = pinned.as_ref().map_or_else(|| variant.ident.span(), syn::LitStr::span);
-        let type_name = pinned
-            .map_or_else(|| format!("{prefix}.{}", names::snake_case(&variant.ident)), |name| name.value());
-        attributes::check_name(&type_name, span)?;
+        let OnVariant { name, aliases, upcasters } = OnVariant::read(&variant.attrs)?;
+        let type_name = name.unwrap_or_else(|| {
+            LitStr::new(&format!("{prefix}.{}", names::snake_case(&variant.ident)), variant.ident.span())
+        });
+        attributes::check_name(&type_name.value(), type_name.span())?;
         let mut renames = attributes::serde_settings(&variant.attrs, "rename_all")?;
         if renames.is_empty() {
             renames = attributes::serde_settings(on_enum, "rename_all_fields")?;
@@ -71,18 +74,32 @@ impl<'a> Event<'a> {
         let named = matches!(variant.fields, Fields::Named(_));
         let rename_all =
             if named { attributes::as_serde_attribute(&renames, "rename_all") } else { TokenStream::new() };
-        Ok(Self { ident: &variant.ident, type_name, rename_all, fields: &variant.fields, span })
+        Ok(Self { ident: &variant.ident, type_name, aliases, upcasters, rename_all, fields: &variant.fields })
+    }
+
+    /// The names of the shape that the variant has now.
+    pub(crate) fn current_names(&self) -> impl Iterator<Item = &LitStr> {
+        std::iter::once(&self.type_name).chain(&self.aliases)
+    }
+
+    /// Every name that it is read under: the current ones, then those of older shapes.
+    pub(crate) fn all_names(&self) -> impl Iterator<Item = &LitStr> {
+        self.current_names().chain(self.upcasters.iter().map(|upcaster| &upcaster.from))
     }
 }
 
 fn refuse_same_names(variants: &[Event<'_>]) -> Result<()> {
-    let mut seen: HashMap<&str, &Ident> = HashMap::new();
+    let mut seen: HashMap<String, &Ident> = HashMap::new();
     let mut errors: Option<Error> = None;
-    for variant in variants {
-        let Some(first) = seen.insert(&variant.type_name, variant.ident) else { continue };
-        let message =
-            format!("{first} and {} have the same type name, \"{}\"", variant.ident, variant.type_name);
-        let error = Error::new(variant.span, message);
+    for (variant, name) in variants.iter().flat_map(|v| v.all_names().map(move |name| (v.ident, name))) {
+        let text = name.value();
+        let Some(first) = seen.insert(text.clone(), variant) else { continue };
+        let message = if first == variant {
+            format!("{variant} has the type name \"{text}\" twice, and a name stands for one shape")
+        } else {
+            format!("{first} and {variant} have the same type name, \"{text}\"")
+        };
+        let error = Error::new(name.span(), message);
         match &mut errors {
             Some(errors) => errors.combine(error),
             None => errors = Some(error),

@@ -1,19 +1,24 @@
-use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
-use syn::{Field, Fields, Path};
+use syn::{Field, Fields, LitStr, Path};
 
 use crate::events::{Event, Events};
 
 pub(crate) fn expand(events: &Events<'_>) -> TokenStream {
     let Events { ident, core, variants } = events;
-    let names: Vec<&String> = variants.iter().map(|v| &v.type_name).collect();
+    let types = variants.iter().flat_map(Event::all_names).map(LitStr::value);
+    let names = variants.iter().map(|v| v.type_name.value());
     let idents = variants.iter().map(|v| v.ident);
     let encode = encode(events);
-    let decode = variants.iter().map(|v| decode(v, events));
+    let arms = variants.iter().map(|variant| {
+        let (names, decode) = (variant.all_names().map(LitStr::value), decode(variant, events));
+        quote!(#(#names)|* => #decode)
+    });
+    let (type_name, body) = (local("type_name"), local("body"));
     quote! {
         #[automatically_derived]
         impl #core::DomainEvent for #ident {
-            const TYPES: &'static [&'static str] = &[#(#names),*];
+            const TYPES: &'static [&'static str] = &[#(#types),*];
 
             fn type_name(&self) -> &'static str {
                 match self { #(Self::#idents { .. } => #names,)* }
@@ -24,19 +29,19 @@ pub(crate) fn expand(events: &Events<'_>) -> TokenStream {
             }
 
             fn decode(
-                type_name: &str,
-                body: &#core::Body,
+                #type_name: &str,
+                #body: &#core::Body,
             ) -> ::core::result::Result<Self, #core::DecodeError> {
-                let decoded = match type_name {
-                    #(#names => #decode,)*
+                let decoded = match #type_name {
+                    #(#arms,)*
                     _ => {
                         return ::core::result::Result::Err(#core::DecodeError::Type {
-                            type_name: ::std::borrow::ToOwned::to_owned(type_name),
+                            type_name: ::std::borrow::ToOwned::to_owned(#type_name),
                         });
                     }
                 };
                 decoded.map_err(|source| #core::DecodeError::Body {
-                    type_name: ::std::borrow::ToOwned::to_owned(type_name),
+                    type_name: ::std::borrow::ToOwned::to_owned(#type_name),
                     source,
                 })
             }
@@ -90,10 +95,9 @@ fn decode(variant: &Event<'_>, events: &Events<'_>) -> TokenStream {
     let (core, name, rename_all) = (&events.core, variant.ident, &variant.rename_all);
     if variant.fields.is_empty() {
         let json = quote!(#core::__private::serde_json);
-        return quote! {
-            body.decode::<::core::option::Option<#json::Map<::std::string::String, #json::Value>>>()
-                .map(|_| Self::#name {})
-        };
+        let ty = quote!(::core::option::Option<#json::Map<::std::string::String, #json::Value>>);
+        let parsed = parse(variant, core, &ty);
+        return quote!(#parsed.map(|_| Self::#name {}));
     }
     let (serde, serde_path) = (serde_path_tokens(core), path_text(&serde_path(core)));
     let fields = variant.fields.iter().map(|field| helper_field(field, events.ident));
@@ -102,6 +106,7 @@ fn decode(variant: &Event<'_>, events: &Events<'_>) -> TokenStream {
         _ => quote!(struct __ErmineFields(#(#fields),*);),
     };
     let members: Vec<_> = variant.fields.members().collect();
+    let parsed = parse(variant, core, &quote!(__ErmineFields));
     quote! {{
         #[derive(#serde::Deserialize)]
         #[serde(crate = #serde_path)]
@@ -109,8 +114,32 @@ fn decode(variant: &Event<'_>, events: &Events<'_>) -> TokenStream {
         #[allow(clippy::all, clippy::pedantic)]
         #helper
 
-        body.decode::<__ErmineFields>().map(|fields| Self::#name { #(#members: fields.#members),* })
+        #parsed.map(|fields| Self::#name { #(#members: fields.#members),* })
     }}
+}
+
+/// An expression of type `serde_json::Result<ty>`: straight from the text, unless the name is that of an older shape.
+fn parse(variant: &Event<'_>, core: &Path, ty: &TokenStream) -> TokenStream {
+    let (type_name, body) = (local("type_name"), local("body"));
+    if variant.upcasters.is_empty() {
+        return quote!(#body.decode::<#ty>());
+    }
+    let current = variant.current_names().map(LitStr::value);
+    let steps = variant.upcasters.iter().map(|upcaster| {
+        let (from, with) = (upcaster.from.value(), &upcaster.with);
+        quote!((#from, #with))
+    });
+    quote! {
+        (match #type_name {
+            #(#current)|* => #body.decode::<#ty>(),
+            _ => #core::__private::serde_json::from_value::<#ty>(#body.upcast(#type_name, &[#(#steps),*])?),
+        })
+    }
+}
+
+/// A variable that the paths of upcasters cannot mean: a function may be called `body`.
+fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
 }
 
 /// The field with what serde has to know of it, and nothing else.

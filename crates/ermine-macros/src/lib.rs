@@ -20,7 +20,13 @@ use syn::{DeriveInput, parse_macro_input};
 /// - `#[event(crate = "..")]`: where the core is found; `::ermine::core` when it is left out. Adapters that depend on
 ///   `ermine-core` alone say `#[event(crate = "ermine_core")]`.
 ///
-/// On a variant, `#[event(name = "..")]` is its whole type name.
+/// On a variant:
+///
+/// - `#[event(name = "..")]`: its whole type name.
+/// - `#[event(alias = "..")]`, any number of times: another name that the same shape is read under.
+/// - `#[event(upcast(from = "..", with = path::to::function))]`, any number of times, oldest first: the name of an older
+///   shape, and the `fn(serde_json::Value) -> Result<serde_json::Value, ApplyError>` that makes the next shape of it.
+///   `Self::function` works as well.
 ///
 /// The body of a variant with named fields is an object, of one with a single unnamed field that field's JSON, of one
 /// with several an array, and of one without fields `{}`. Fields that a body has and the variant has not are ignored.
@@ -52,7 +58,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A type name that stands twice does not compile:
+/// A type name that stands twice does not compile, be it a name, an alias or that of an older shape:
 ///
 /// ```compile_fail
 /// # use ermine_core::DomainEvent;
@@ -62,6 +68,22 @@ use syn::{DeriveInput, parse_macro_input};
 ///     Ended,
 ///     #[event(name = "trip.ended")]
 ///     Stopped,
+/// }
+/// ```
+///
+/// Nor does an upcaster of another type:
+///
+/// ```compile_fail,E0308
+/// # use ermine_core::DomainEvent;
+/// #[derive(DomainEvent)]
+/// #[event(crate = "ermine_core")]
+/// enum TripEvent {
+///     #[event(name = "trip.travelled_v2", upcast(from = "trip.travelled", with = miles_to_km))]
+///     Travelled { km: f64 },
+/// }
+///
+/// fn miles_to_km(miles: f64) -> f64 {
+///     miles * 1.609344
 /// }
 /// ```
 #[proc_macro_derive(DomainEvent, attributes(event, serde))]
