@@ -1,8 +1,10 @@
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use smol_str::SmolStr;
 
-use crate::{Body, DomainEvent, EventId, Result, Seq, StreamId, TenantId, TypeName, Version};
+use crate::{Body, DomainEvent, EventId, Looked, Result, Seq, StreamId, TenantId, TypeName, Version};
 
 /// A fact that is about to be appended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,13 +141,37 @@ pub struct Event {
 pub struct Recorded<E> {
     event: Event,
     data: E,
+    looked: Option<Arc<Looked>>,
 }
 
 impl<E> Recorded<E> {
     /// Puts an event and its decoded body together.
     #[must_use]
     pub const fn new(event: Event, data: E) -> Self {
-        Self { event, data }
+        Self { event, data, looked: None }
+    }
+
+    pub(crate) fn with_looked(mut self, looked: Option<Arc<Looked>>) -> Self {
+        self.looked = looked;
+        self
+    }
+
+    /// A fact made out of this one, with everything else as here: one of the children that an event fans out into.
+    #[must_use]
+    pub fn child<C>(&self, data: C) -> Recorded<C> {
+        Recorded { event: self.event.clone(), data, looked: self.looked.clone() }
+    }
+
+    /// The view `id` of type `T` and the event's tenant, where a [look-up](crate::look_up) of the projection has found one.
+    #[must_use]
+    pub fn looked_up<T: 'static>(&self, id: &str) -> Option<&T> {
+        self.looked.as_ref()?.get(self.tenant(), id)
+    }
+
+    /// The event with its body not decoded.
+    #[must_use]
+    pub const fn raw(&self) -> &Event {
+        &self.event
     }
 
     /// The fact itself.

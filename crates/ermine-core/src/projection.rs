@@ -1,55 +1,140 @@
 //! The kinds of projections: user code as a function from events and current views to operations.
 
 mod aggregate;
+mod change;
+mod composite;
+mod custom;
+mod definition;
+mod effects;
+mod event_projection;
+mod failure;
+mod fan_out;
+mod flat_table;
 mod grouped;
+mod look_up;
 mod multi_stream;
+mod patch;
+mod projected;
 mod single_stream;
+mod slicer;
+mod subscription;
 
-use std::{error::Error as StdError, fmt, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 pub use aggregate::Aggregate;
-pub use multi_stream::{MultiStream, ViewIds, multi_stream};
+pub use change::{Deleted, Updated};
+pub use composite::{Composite, composite};
+pub use custom::{Custom, PageProjection, custom};
+pub use definition::{Archived, Definition, Lifecycle, Options, Start, UnknownEvents, ViewType};
+pub use effects::Effects;
+pub use event_projection::{EventProjection, ViewChanges, event_projection};
+pub use failure::{Failure, FailureKind, PageError};
+pub use flat_table::{FlatTable, RowRule, flat_table};
+pub use look_up::{LookUp, Looked, Views, look_up};
+pub use multi_stream::{MultiStream, ViewIds, multi_stream, tenant_roll_up};
+pub use patch::Patch;
+pub use projected::{Kind, Projected};
 pub use single_stream::{SingleStream, single_stream};
+pub use slicer::{Sliced, Slicer, Slices, sliced};
+pub use subscription::{PageEffects, Subscribed, Subscriber, Subscription, subscription};
 
-use crate::{
-    ApplyError, Error, ErrorKind, Event, EventPage, Operation, ProjectionName, Result, Seq, ShardName,
-    StoredView, StreamId, TypeName, Version, ViewKey, ViewTable,
-};
+use crate::{EventPage, Operation, ProjectionName, Result, Seq, StoredView, ViewKey, ViewTable};
 
 /// Turns events into views: what the engine sees of user code. It does no I/O and holds no transaction.
 ///
-/// Applications do not implement it; they make one with [`single_stream`] or [`multi_stream`].
+/// Applications do not implement it; they make one with [`single_stream`], [`multi_stream`], [`event_projection`],
+/// [`flat_table`] or [`custom`].
 pub trait Projection: Send + Sync + fmt::Debug {
     /// What it is called, what it reads and where its views go.
     ///
     /// # Errors
     ///
-    /// [`Configuration`](ErrorKind::Configuration) when the name cannot be a projection's.
+    /// [`Configuration`](crate::ErrorKind::Configuration) with everything about it that cannot work.
     fn definition(&self) -> Result<Definition>;
 
-    /// Groups the events of a page by the view in `table` that they belong to.
-    ///
-    /// # Errors
-    ///
-    /// The event whose view could not be told.
-    fn plan(&self, page: Arc<EventPage>, table: &ViewTable) -> std::result::Result<Arc<dyn Plan>, Failure>;
-}
-
-/// A page of events, grouped by view. Each view can be folded on its own, in any order, on any thread.
-pub trait Plan: Send + Sync {
-    /// The views that the page touches, each once, in the order of their first event.
-    fn views(&self) -> &[PlannedView];
-
-    /// Folds the events of the view number `index` onto its current state. `None` when nothing has to change.
+    /// Which views, of itself or of others, it has to see before it can plan the page.
     ///
     /// # Errors
     ///
     /// The event that was refused.
+    fn reads(&self, page: &EventPage) -> std::result::Result<Vec<ViewRead>, Failure> {
+        let _ = page;
+        Ok(Vec::new())
+    }
+
+    /// Groups the events of a page by the view that they belong to.
+    ///
+    /// # Errors
+    ///
+    /// The event whose view could not be told.
+    fn plan(&self, input: PlanInput) -> std::result::Result<Arc<dyn Plan>, Failure>;
+}
+
+/// Views that have to be looked up before a page can be planned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ViewRead {
+    /// Whose views.
+    pub projection: ProjectionName,
+    /// Which ones, each once.
+    pub keys: Vec<ViewKey>,
+}
+
+/// What a projection makes its plan from.
+#[derive(Clone, Debug)]
+pub struct PlanInput {
+    /// The events.
+    pub page: Arc<EventPage>,
+    /// The projection's own table.
+    pub table: ViewTable,
+    /// The views that it has asked for.
+    pub views: Arc<Views>,
+    /// Events above this number may have effects; `None` means that none may.
+    pub effects_above: Option<Seq>,
+}
+
+impl PlanInput {
+    /// A page on its own, without effects.
+    #[must_use]
+    pub fn new(page: Arc<EventPage>, table: ViewTable) -> Self {
+        Self { page, table, views: Arc::default(), effects_above: None }
+    }
+
+    /// Whether the event `seq` may have effects.
+    #[must_use]
+    pub fn may_have_effects(&self, seq: Seq) -> bool {
+        self.effects_above.is_some_and(|floor| seq > floor)
+    }
+}
+
+/// A page of events, grouped by view.
+pub trait Plan: Send + Sync {
+    /// The views that the page touches, each once, in the order of their first event.
+    fn views(&self) -> &[PlannedView];
+
+    /// Whether each view can be folded on its own, in any order, on any thread. Otherwise all are folded in one call.
+    fn is_divisible(&self) -> bool {
+        true
+    }
+
+    /// Folds the events of the views in `range`, whose current state is in `current`.
+    ///
+    /// # Errors
+    ///
+    /// The first event that was refused.
     fn fold(
         &self,
-        index: usize,
-        current: Option<&StoredView>,
-    ) -> std::result::Result<Option<Operation>, Failure>;
+        range: Range<usize>,
+        current: &[Option<StoredView>],
+    ) -> std::result::Result<Output, Failure>;
+}
+
+/// What came of folding a page, or a part of it.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// What changes, in order.
+    pub operations: Vec<Operation>,
+    /// Effects, each with the event that has it.
+    pub effects: Vec<(Seq, Operation)>,
 }
 
 /// One view that a page touches.
@@ -61,114 +146,32 @@ pub struct PlannedView {
     pub fresh: bool,
 }
 
-/// What a projection says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Definition {
-    /// Its name.
-    pub name: ProjectionName,
-    /// Its version, 1 or higher; each version has views and progress of its own.
-    pub version: u32,
-    /// When it runs.
-    pub lifecycle: Lifecycle,
-    /// The types of events that it wants.
-    pub types: Vec<TypeName>,
-    /// The Rust type of its views, for reading them back by type.
-    pub view_type: std::any::TypeId,
-    /// The name of that type.
-    pub view_type_name: &'static str,
-}
-
-impl Definition {
-    /// The table of its views.
-    #[must_use]
-    pub fn table(&self) -> ViewTable {
-        ViewTable::new(self.name.clone(), self.version)
-    }
-
-    /// The shard that is all of it.
-    #[must_use]
-    pub fn shard(&self) -> ShardName {
-        ShardName::all(self.name.clone(), self.version)
-    }
-}
-
-/// When a projection's views are brought up to date.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// Everything that can be registered.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Lifecycle {
-    /// By the daemon, soon after the append.
-    #[default]
-    Async,
+pub enum Registered {
+    /// One projection, with a shard of its own where it is async.
+    Projection(Arc<dyn Projection>),
+    /// Several projections in stages, in one shard.
+    Composite(Composite),
+    /// User code that has effects.
+    Subscription(Arc<dyn Subscription>),
 }
 
-/// An event that a projection could not take.
-#[derive(Debug)]
-pub struct Failure {
-    /// Which event.
-    pub seq: Seq,
-    /// Its stream.
-    pub stream: StreamId,
-    /// Its number in the stream.
-    pub version: Version,
-    /// Its type.
-    pub type_name: TypeName,
-    /// What was wrong.
-    pub kind: FailureKind,
-    /// Why.
-    pub source: Box<dyn StdError + Send + Sync>,
-}
-
-/// What was wrong with an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailureKind {
-    /// User code refused it.
-    Apply,
-    /// Its body, or the state that it should be folded onto, could not be decoded or encoded.
-    Serialization,
-}
-
-impl Failure {
-    /// The refusal of `event` by user code.
-    #[must_use]
-    pub fn apply(event: &Event, error: ApplyError) -> Self {
-        Self::new(event, FailureKind::Apply, error.into_inner())
-    }
-
-    /// A body or state that could not be decoded or encoded at `event`.
-    #[must_use]
-    pub fn serialization(event: &Event, error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self::new(event, FailureKind::Serialization, error.into())
-    }
-
-    fn new(event: &Event, kind: FailureKind, source: Box<dyn StdError + Send + Sync>) -> Self {
-        Self {
-            seq: event.seq,
-            stream: event.stream.clone(),
-            version: event.version,
-            type_name: event.type_name.clone(),
-            kind,
-            source,
-        }
+impl<P: Projection + 'static> From<P> for Registered {
+    fn from(projection: P) -> Self {
+        Self::Projection(Arc::new(projection))
     }
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        let kind = match failure.kind {
-            FailureKind::Apply => ErrorKind::Apply { seq: failure.seq },
-            FailureKind::Serialization => ErrorKind::Serialization { seq: Some(failure.seq) },
-        };
-        let verb = match failure.kind {
-            FailureKind::Apply => "the projection refused",
-            FailureKind::Serialization => "cannot decode or encode at",
-        };
-        Self::new(
-            kind,
-            format!(
-                "{verb} event {} ({}, version {} of stream \"{}\")",
-                failure.seq, failure.type_name, failure.version, failure.stream
-            ),
-        )
-        .with_source(failure.source)
+impl From<Arc<dyn Projection>> for Registered {
+    fn from(projection: Arc<dyn Projection>) -> Self {
+        Self::Projection(projection)
+    }
+}
+
+impl From<Composite> for Registered {
+    fn from(composite: Composite) -> Self {
+        Self::Composite(composite)
     }
 }

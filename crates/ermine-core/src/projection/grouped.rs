@@ -1,12 +1,13 @@
 use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
 };
 
-use super::{Aggregate, Failure, PlannedView};
+use super::{Aggregate, Effects, Failure, Looked, Output, PlanInput, PlannedView};
 use crate::{
-    ApplyError, Body, DomainEvent, Event, Operation, Recorded, StoredView, TenantId, Version, ViewId,
-    ViewKey, ViewTable,
+    ApplyError, Body, DomainEvent, Event, Operation, ProjectionName, Recorded, Seq, StoredView, TenantId,
+    Version, ViewId, ViewKey, ViewTable,
 };
 
 /// Collects what belongs to each view, in the order of the views' first events.
@@ -48,26 +49,64 @@ impl<T> Groups<T> {
     }
 }
 
-/// The fold of one view: decoded state in, events one by one, an operation out.
-pub(super) struct Fold<A> {
+/// What raises effects: called for each event with the state after it.
+pub(super) type Raise<A> = Box<
+    dyn Fn(&Recorded<<A as Aggregate>::Event>, Option<&A>, &mut Effects) -> Result<(), ApplyError>
+        + Send
+        + Sync,
+>;
+
+/// The fold of one view: decoded state in, events one by one, an operation and effects out.
+pub(super) struct Fold<'r, A: Aggregate> {
     state: Option<A>,
     stored: bool,
+    raising: Option<(&'r Raise<A>, Effects)>,
 }
 
-impl<A: Aggregate> Fold<A> {
+impl<'r, A: Aggregate> Fold<'r, A> {
     /// Starts at the stored state; what is wrong with it is put down to `first`, the first event to fold.
     pub(super) fn start(current: Option<&StoredView>, first: &Event) -> Result<Self, Failure> {
         let state = match current {
             Some(view) => Some(view.body.decode().map_err(|e| Failure::serialization(first, e))?),
             None => None,
         };
-        Ok(Self { state, stored: current.is_some() })
+        Ok(Self { state, stored: current.is_some(), raising: None })
+    }
+
+    /// Has `raise` called for each event from now on.
+    pub(super) fn raising(
+        mut self,
+        raise: Option<&'r Raise<A>>,
+        projection: &ProjectionName,
+        key: &ViewKey,
+    ) -> Self {
+        self.raising = raise.map(|raise| (raise, Effects::new(projection.clone(), Some(key.clone()))));
+        self
     }
 
     pub(super) fn apply(&mut self, event: &Recorded<A::Event>, raw: &Event) -> Result<(), Failure> {
         let state = self.state.take();
         self.state = user_code(raw, || A::evolve(state, event))?;
         Ok(())
+    }
+
+    /// Raises the effects that `event` has, now that it has been applied.
+    pub(super) fn raise(
+        &mut self,
+        event: &Recorded<A::Event>,
+        raw: &Event,
+        enabled: bool,
+    ) -> Result<(), Failure> {
+        if let Some((raise, effects)) = self.raising.as_mut().filter(|_| enabled) {
+            effects.of(raw, true);
+            user_code(raw, || raise(event, self.state.as_ref(), effects))?;
+        }
+        Ok(())
+    }
+
+    /// The stream is archived, and the view is to go.
+    pub(super) fn drop_view(&mut self) {
+        self.state = None;
     }
 
     /// What has to change, given that `last` was the last event folded.
@@ -77,23 +116,36 @@ impl<A: Aggregate> Fold<A> {
         key: &ViewKey,
         version: Version,
         last: &Event,
-    ) -> Result<Option<Operation>, Failure> {
+        output: &mut Output,
+    ) -> Result<(), Failure> {
         let (table, key) = (table.clone(), key.clone());
         match self.state {
             Some(state) => {
                 let body = Body::encode(&state).map_err(|e| Failure::serialization(last, e))?;
                 let view = StoredView { body, version, seq: last.seq };
-                Ok(Some(Operation::Store { table, key, view }))
+                output.operations.push(Operation::Store { table, key, view });
             }
-            None => Ok(self.stored.then_some(Operation::Delete { table, key })),
+            None if self.stored => output.operations.push(Operation::Delete { table, key }),
+            None => {}
         }
+        output.effects.extend(self.raising.into_iter().flat_map(|(_, effects)| effects.into_raised()));
+        Ok(())
     }
 }
 
+/// Whether the event `seq` may have effects; an event that is being appended has no number and no effects.
+pub(super) fn may_have_effects(input: &PlanInput, seq: Seq) -> bool {
+    seq > Seq::ZERO && input.may_have_effects(seq)
+}
+
 /// Decodes the body of `event`.
-pub(super) fn decode<E: DomainEvent>(event: &Event) -> Result<Recorded<E>, Failure> {
-    let data = E::decode(&event.type_name, &event.body).map_err(|e| Failure::serialization(event, e))?;
-    Ok(Recorded::new(event.clone(), data))
+pub(super) fn decode<E: DomainEvent>(
+    event: &Event,
+    looked: Option<&Arc<Looked>>,
+) -> Result<Recorded<E>, Failure> {
+    let data = user_code(event, || Ok(E::decode(&event.type_name, &event.body)))?;
+    let data = data.map_err(|e| Failure::serialization(event, e))?;
+    Ok(Recorded::new(event.clone(), data).with_looked(looked.cloned()))
 }
 
 /// Calls user code about `event`; a panic in it is a refusal of that event.
@@ -112,4 +164,16 @@ pub(super) fn user_code<T>(
         }
     };
     Err(Failure::apply(event, refused))
+}
+
+/// Calls user code about a page. `None` when the page has no event that a failure could be put down to.
+pub(super) fn page_code<T>(
+    page: &[Event],
+    code: impl FnOnce() -> Result<T, super::PageError>,
+) -> Result<Option<T>, Failure> {
+    let Some(first) = page.first() else { return Ok(None) };
+    match user_code(first, || Ok(code()))? {
+        Ok(value) => Ok(Some(value)),
+        Err(refused) => refused.into_failure(page).map_or(Ok(None), Err),
+    }
 }

@@ -1,82 +1,102 @@
-use std::{any::TypeId, fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, marker::PhantomData, ops::Range, sync::Arc};
 
 use smol_str::SmolStr;
 
 use super::{
-    Aggregate, Definition, Failure, Lifecycle, Plan, PlannedView, Projection,
-    grouped::{Fold, Groups, decode},
+    Aggregate, Effects, Failure, Kind, Lifecycle, LookUp, Looked, Output, Plan, PlanInput, PlannedView,
+    Projected, ViewRead, ViewType,
+    grouped::{Fold, Groups, Raise, decode, may_have_effects},
+    look_up::LookUps,
 };
-use crate::{
-    DomainEvent, EventPage, Operation, ProjectionName, Result, StoredView, TypeName, Version, ViewTable,
-};
+use crate::{ApplyError, DomainEvent, EventPage, Recorded, StoredView, Version, ports::ARCHIVED};
 
 /// Makes a projection with one view per stream, under the stream's id.
 ///
 /// The view's version is that of the last event applied.
-#[must_use]
-pub fn single_stream<A: Aggregate>(name: impl Into<SmolStr>) -> SingleStream<A> {
-    SingleStream { name: name.into(), version: 1, aggregate: PhantomData }
+pub fn single_stream<A: Aggregate>(name: impl Into<SmolStr>) -> Projected<SingleStream<A>> {
+    let kind = SingleStream { look_ups: Arc::new(LookUps(Vec::new())), raise: None, aggregate: PhantomData };
+    Projected::new(name, kind)
 }
 
 /// One view per stream: see [`single_stream`].
-pub struct SingleStream<A> {
-    name: SmolStr,
-    version: u32,
+pub struct SingleStream<A: Aggregate> {
+    look_ups: Arc<LookUps<A::Event>>,
+    raise: Option<Arc<Raise<A>>>,
     aggregate: PhantomData<fn() -> A>,
 }
 
-impl<A> SingleStream<A> {
-    /// The version of the projection, 1 or higher: a new version has views and progress of its own and starts from
-    /// the first event.
-    #[must_use]
-    pub fn version(mut self, version: u32) -> Self {
-        self.version = version;
+impl<A: Aggregate> Projected<SingleStream<A>> {
+    /// Looks up views of another projection before events are folded: see [`look_up`](super::look_up).
+    pub fn look_up(mut self, look_up: LookUp<A::Event>) -> Self {
+        if let Some(look_ups) = Arc::get_mut(&mut self.kind.look_ups) {
+            look_ups.0.push(look_up);
+        }
+        self
+    }
+
+    /// Raises effects: called for each event with the state after it, `None` when that is gone. Never while inline.
+    pub fn raise<F>(mut self, raise: F) -> Self
+    where
+        F: Fn(&Recorded<A::Event>, Option<&A>, &mut Effects) -> Result<(), ApplyError>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.kind.raise = Some(Arc::new(Box::new(raise)));
         self
     }
 }
 
-impl<A> fmt::Debug for SingleStream<A> {
+impl<A: Aggregate> fmt::Debug for SingleStream<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SingleStream")
-            .field("name", &self.name)
-            .field("version", &self.version)
-            .finish_non_exhaustive()
+        f.debug_struct("SingleStream").finish_non_exhaustive()
     }
 }
 
-impl<A: Aggregate> Projection for SingleStream<A> {
-    fn definition(&self) -> Result<Definition> {
-        definition::<A>(&self.name, self.version)
+impl<A: Aggregate> Kind for SingleStream<A> {
+    const NAME: &'static str = "single-stream aggregate";
+    const LIFECYCLES: &'static [Lifecycle] = &[Lifecycle::Inline, Lifecycle::Async, Lifecycle::Live];
+
+    fn types(&self) -> &'static [&'static str] {
+        <A::Event as DomainEvent>::TYPES
     }
 
-    fn plan(&self, page: Arc<EventPage>, table: &ViewTable) -> std::result::Result<Arc<dyn Plan>, Failure> {
-        let mut groups = Groups::with_capacity(page.events.len());
-        for (at, event) in page.events.iter().enumerate() {
+    fn view_type(&self) -> Option<ViewType> {
+        Some(ViewType::of::<A>())
+    }
+
+    fn is_per_stream(&self) -> bool {
+        true
+    }
+
+    fn needs_seq(&self) -> Option<&'static str> {
+        self.raise.is_some().then_some("raising effects")
+    }
+
+    fn looks_up(&self) -> Vec<SmolStr> {
+        self.look_ups.names()
+    }
+
+    fn reads(&self, page: &EventPage) -> Result<Vec<ViewRead>, Failure> {
+        self.look_ups.reads(&page.events)
+    }
+
+    fn plan(&self, input: PlanInput) -> Result<Arc<dyn Plan>, Failure> {
+        let looked = self.look_ups.decode(&input.views, &input.page.events)?;
+        let mut groups = Groups::with_capacity(input.page.events.len());
+        for (at, event) in input.page.events.iter().enumerate() {
             // Views and progress move together: before the first event of a stream has been applied there is no view.
             groups.add(&event.tenant, &event.stream, event.version == Version::FIRST, at);
         }
-        Ok(Arc::new(StreamPlan::<A> { page, table: table.clone(), groups, aggregate: PhantomData }))
+        Ok(Arc::new(StreamPlan::<A> { input, groups, looked, raise: self.raise.clone() }))
     }
 }
 
-pub(super) fn definition<A: Aggregate>(name: &SmolStr, version: u32) -> Result<Definition> {
-    let types =
-        <A::Event as DomainEvent>::TYPES.iter().map(|name| TypeName::new(*name)).collect::<Result<_>>()?;
-    Ok(Definition {
-        name: ProjectionName::new(name.clone())?,
-        version: version.max(1),
-        lifecycle: Lifecycle::Async,
-        types,
-        view_type: TypeId::of::<A>(),
-        view_type_name: std::any::type_name::<A>(),
-    })
-}
-
-struct StreamPlan<A> {
-    page: Arc<EventPage>,
-    table: ViewTable,
+struct StreamPlan<A: Aggregate> {
+    input: PlanInput,
     groups: Groups<usize>,
-    aggregate: PhantomData<fn() -> A>,
+    looked: Option<Arc<Looked>>,
+    raise: Option<Arc<Raise<A>>>,
 }
 
 impl<A: Aggregate> Plan for StreamPlan<A> {
@@ -84,28 +104,47 @@ impl<A: Aggregate> Plan for StreamPlan<A> {
         self.groups.views()
     }
 
-    fn fold(
+    fn fold(&self, range: Range<usize>, current: &[Option<StoredView>]) -> Result<Output, Failure> {
+        let mut output = Output::default();
+        for (index, current) in range.zip(current) {
+            self.fold_view(index, current.as_ref(), &mut output)?;
+        }
+        Ok(output)
+    }
+}
+
+impl<A: Aggregate> StreamPlan<A> {
+    fn fold_view(
         &self,
         index: usize,
         current: Option<&StoredView>,
-    ) -> std::result::Result<Option<Operation>, Failure> {
-        let events = self.groups.members(index).iter().map(|at| &self.page.events[*at]);
-        let mut fold: Option<Fold<A>> = None;
+        output: &mut Output,
+    ) -> Result<(), Failure> {
+        let PlanInput { page, table, .. } = &self.input;
+        let key = &self.views()[index].key;
+        let events = self.groups.members(index).iter().map(|at| &page.events[*at]);
+        let mut fold: Option<Fold<'_, A>> = None;
         let mut last = None;
         for event in events {
-            let recorded = decode::<A::Event>(event)?;
             let fold = match &mut fold {
                 Some(fold) => fold,
-                None => fold.insert(Fold::start(current, event)?),
+                None => {
+                    let started = Fold::start(current, event)?;
+                    fold.insert(started.raising(self.raise.as_deref(), table.projection(), key))
+                }
             };
-            fold.apply(&recorded, event)?;
             last = Some(event);
+            if event.type_name.as_str() == ARCHIVED {
+                fold.drop_view();
+                continue;
+            }
+            let recorded = decode::<A::Event>(event, self.looked.as_ref())?;
+            fold.apply(&recorded, event)?;
+            fold.raise(&recorded, event, may_have_effects(&self.input, event.seq))?;
         }
         match (fold, last) {
-            (Some(fold), Some(last)) => {
-                fold.finish(&self.table, &self.views()[index].key, last.version, last)
-            }
-            _ => Ok(None),
+            (Some(fold), Some(last)) => fold.finish(table, key, last.version, last, output),
+            _ => Ok(()),
         }
     }
 }
