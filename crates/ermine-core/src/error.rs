@@ -67,6 +67,11 @@ pub enum ErrorKind {
         /// The event.
         seq: Seq,
     },
+    /// The type of an event is one that nothing registered knows, and the projection refuses such events.
+    UnknownEvent {
+        /// The event.
+        seq: Seq,
+    },
     /// No shard, projection or view type of that name is registered.
     NotFound,
     /// An input or a setting that cannot work; the message says what would.

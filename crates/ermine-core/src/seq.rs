@@ -46,6 +46,12 @@ impl Seq {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// The number before this one; 0 has none and stays 0.
+    #[must_use]
+    pub const fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
     /// The number after this one.
     #[must_use]
     pub const fn next(self) -> Self {

@@ -1,38 +1,54 @@
 use std::{
-    collections::BTreeMap,
+    collections::HashMap,
+    fmt,
     sync::{Arc, atomic::AtomicU64},
 };
 
 use ermine_core::{
-    Clock, Definition, Error, Projection, Result, SystemClock, TypeName,
-    ports::{Registration, Store},
+    Clock, Error, EventFilter, Registered, Result, ShardName, SystemClock,
+    ports::{Store, archived_type},
 };
 use ermine_highwater::Policy;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
-    Daemon, Handle, Mode, Settings, ShardStatus,
+    Daemon, Handle, Inline, Mode, Settings, ShardStatus, Sink,
+    courier::Courier,
+    handle::ShardHandle,
     highwater::HighWater,
-    shard::{Shard, Worker},
+    log::Log,
+    registry::{Registry, Work},
+    shard::{Worker, rewinds},
 };
 
 /// Puts a daemon together; [`build`](DaemonBuilder::build) checks it.
-#[derive(Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct DaemonBuilder {
     store: Arc<dyn Store>,
-    projections: Vec<Arc<dyn Projection>>,
+    registered: Vec<Registered>,
+    sink: Option<Arc<dyn Sink>>,
     settings: Settings,
     clock: Arc<dyn Clock>,
     policy: Option<Policy>,
     mode: Mode,
 }
 
+impl fmt::Debug for DaemonBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DaemonBuilder")
+            .field("store", &self.store)
+            .field("registered", &self.registered)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
+}
+
 impl DaemonBuilder {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
         Self {
             store,
-            projections: Vec::new(),
+            registered: Vec::new(),
+            sink: None,
             settings: Settings::default(),
             clock: Arc::new(SystemClock),
             policy: None,
@@ -40,9 +56,9 @@ impl DaemonBuilder {
         }
     }
 
-    /// Adds a projection.
-    pub fn projection(mut self, projection: Arc<dyn Projection>) -> Self {
-        self.projections.push(projection);
+    /// Adds a projection, a composite or a subscription.
+    pub fn projection(mut self, projection: impl Into<Registered>) -> Self {
+        self.registered.push(projection.into());
         self
     }
 
@@ -71,73 +87,96 @@ impl DaemonBuilder {
         self
     }
 
+    /// Where messages of the outbox go after their commit. Without a sink they stay there.
+    pub fn sink(mut self, sink: Arc<dyn Sink>) -> Self {
+        self.sink = Some(sink);
+        self
+    }
+
     /// Checks everything and makes the daemon.
     ///
     /// # Errors
     ///
     /// [`Configuration`](ermine_core::ErrorKind::Configuration) that lists everything that cannot work: names that
-    /// are no names, two projections of one name and version, settings that contradict each other.
+    /// are no names, two projections of one name and version, two that own one table, a lifecycle that a kind does not
+    /// have, upstreams that are not registered or wait for each other, settings that contradict each other.
     pub fn build(self) -> Result<Daemon> {
-        let definitions = definitions(&self.projections, &self.settings)?;
-        let known: Vec<TypeName> = definitions.iter().flat_map(|d| d.types.iter().cloned()).collect();
-        let registration = Registration { tables: definitions.iter().map(|d| d.table().into()).collect() };
+        let registry = Registry::new(&self.registered, &self.settings, self.store.kind())?;
+        if self.sink.is_some() && self.store.outbox().is_none() {
+            return Err(Error::configuration(format!(
+                "there is a sink for messages, and the store \"{}\" has no outbox",
+                self.store.kind()
+            )));
+        }
         let (marks, mark) = watch::channel(None);
         let settings = Arc::new(self.settings);
         let (trouble, troubled) = watch::channel(None);
         let pages_loaded = Arc::new(AtomicU64::new(0));
-        let mut workers = Vec::with_capacity(definitions.len());
-        for (projection, definition) in self.projections.into_iter().zip(&definitions) {
-            let shard = Arc::new(Shard::new(projection, definition, &known));
+        let all = registry.shards.iter().flat_map(|s| s.filter.wanted().iter().cloned());
+        let known = registry.known.iter().cloned().chain([archived_type()]);
+        let log = Arc::new(Log::new(self.store.clone(), &settings, EventFilter::new(all, known)));
+        let published = Arc::new(Notify::new());
+        let statuses: HashMap<ShardName, Arc<watch::Sender<ShardStatus>>> = registry
+            .shards
+            .iter()
+            .map(|s| (s.name.clone(), Arc::new(watch::Sender::new(ShardStatus::starting(s.name.clone())))))
+            .collect();
+        let mut workers = Vec::with_capacity(registry.shards.len());
+        let mut shards = Vec::with_capacity(registry.shards.len());
+        for shard in registry.shards {
+            let (rewind, rewinds) = rewinds();
+            let status = statuses[&shard.name].clone();
+            shards.push(ShardHandle {
+                status: status.subscribe(),
+                rewind: matches!(shard.work, Work::Subscription(_)).then_some(rewind),
+            });
             workers.push(Worker {
-                status: Arc::new(watch::Sender::new(ShardStatus::starting(shard.name.clone()))),
-                shard,
+                status,
+                upstreams: shard
+                    .after
+                    .iter()
+                    .filter_map(|name| statuses.get(name))
+                    .map(|s| s.subscribe())
+                    .collect(),
+                settings: Arc::new(settings.with(shard.options)),
+                shard: Arc::new(shard),
                 store: self.store.clone(),
-                settings: settings.clone(),
                 clock: self.clock.clone(),
                 marks: mark.clone(),
                 pages_loaded: pages_loaded.clone(),
+                log: log.clone(),
+                published: published.clone(),
+                rewinds,
                 mode: self.mode,
             });
         }
-        let shards = workers.iter().map(|w| w.status.subscribe()).collect();
+        let courier = self.sink.map(|sink| {
+            Arc::new(Courier { store: self.store.clone(), sink, settings: settings.clone(), published })
+        });
         Ok(Daemon {
-            handle: Handle { shards, marks: mark, troubled },
+            handle: Handle {
+                shards: shards.into(),
+                marks: mark,
+                troubled,
+                store: self.store.clone(),
+                log,
+                call_deadline: settings.call_deadline,
+            },
+            inline: Inline::new(self.store.clone(), registry.inline),
+            projections: registry.projections,
             highwater: HighWater {
                 store: self.store,
                 settings,
                 policy: self.policy,
-                registration,
-                known,
+                registration: registry.registration,
+                known: registry.known,
                 marks,
                 trouble,
                 pages_loaded,
             },
             workers,
+            courier,
+            mode: self.mode,
         })
     }
-}
-
-/// What all projections say of themselves, or everything that is wrong with them.
-fn definitions(projections: &[Arc<dyn Projection>], settings: &Settings) -> Result<Vec<Definition>> {
-    let mut faults: Vec<String> = Vec::new();
-    faults.extend(settings.check().err().map(|e| e.to_string()));
-    let mut definitions = Vec::with_capacity(projections.len());
-    for projection in projections {
-        match projection.definition() {
-            Ok(definition) => definitions.push(definition),
-            Err(error) => faults.push(error.chain()),
-        }
-    }
-    let mut times = BTreeMap::new();
-    for definition in &definitions {
-        *times.entry(definition.shard()).or_insert(0) += 1;
-    }
-    for (shard, times) in times.into_iter().filter(|(_, times)| *times > 1) {
-        faults.push(format!(
-            "projection \"{}\" version {} is registered {times} times: give each a name or a version of its own",
-            shard.projection(),
-            shard.version()
-        ));
-    }
-    if faults.is_empty() { Ok(definitions) } else { Err(Error::configuration(faults.join("; "))) }
 }

@@ -7,7 +7,10 @@ use ermine_core::{
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{DaemonBuilder, Handle, backoff::Backoff, highwater::HighWater, shard::Worker};
+use crate::{
+    DaemonBuilder, Handle, Inline, Mode, RegisteredProjection, backoff::Backoff, courier::Courier,
+    highwater::HighWater, shard::Worker,
+};
 
 /// Follows the log of one store and keeps projections in step with it.
 ///
@@ -17,13 +20,18 @@ use crate::{DaemonBuilder, Handle, backoff::Backoff, highwater::HighWater, shard
 pub struct Daemon {
     pub(crate) highwater: HighWater,
     pub(crate) workers: Vec<Worker>,
+    pub(crate) courier: Option<Arc<Courier>>,
+    pub(crate) inline: Inline,
+    pub(crate) projections: Vec<RegisteredProjection>,
     pub(crate) handle: Handle,
+    pub(crate) mode: Mode,
 }
 
 /// What a task is for.
 enum Role {
     HighWater,
     Shard(Box<Worker>),
+    Courier(Arc<Courier>),
 }
 
 impl Daemon {
@@ -36,6 +44,18 @@ impl Daemon {
     #[must_use]
     pub fn registration(&self) -> &Registration {
         &self.highwater.registration
+    }
+
+    /// What is registered, in the order of registration, members of composites one by one.
+    #[must_use]
+    pub fn projections(&self) -> &[RegisteredProjection] {
+        &self.projections
+    }
+
+    /// What runs with appends; it works without the daemon running.
+    #[must_use]
+    pub fn inline(&self) -> Inline {
+        self.inline.clone()
     }
 
     /// Looks at this daemon while it runs.
@@ -78,7 +98,19 @@ impl Daemon {
                 worker.run(stop).await
             })
         };
+        let start_courier = |tasks: &mut JoinSet<Result<()>>, courier: Arc<Courier>, after| {
+            let stop = highwater_stop.clone();
+            tasks.spawn(async move {
+                tokio::time::sleep(after).await;
+                courier.run(stop).await;
+                Ok(())
+            })
+        };
         let mut left = self.workers.len();
+        if let Some(courier) = self.courier.as_ref().filter(|_| self.mode == Mode::Continuous) {
+            let id = start_courier(&mut tasks, courier.clone(), std::time::Duration::ZERO).id();
+            roles.insert(id, Role::Courier(courier.clone()));
+        }
         roles.insert(start_highwater(&mut tasks, std::time::Duration::ZERO).id(), Role::HighWater);
         for worker in self.workers {
             let id = start_worker(&mut tasks, worker.clone(), std::time::Duration::ZERO).id();
@@ -107,13 +139,18 @@ impl Daemon {
                         highwater_stop.cancel();
                     }
                 }
-                (Some(Role::HighWater) | None, None) => {}
+                (Some(Role::HighWater | Role::Courier(_)) | None, None) => {}
                 (Some(role), Some(panic)) => {
                     let delay = restarts.next_delay();
                     match role {
                         Role::HighWater => {
                             tracing::error!(%panic, ?delay, "the high-water driver panicked and is started again");
                             roles.insert(start_highwater(&mut tasks, delay).id(), Role::HighWater);
+                        }
+                        Role::Courier(courier) => {
+                            tracing::error!(%panic, ?delay, "the delivery of messages panicked and is started again");
+                            let id = start_courier(&mut tasks, courier.clone(), delay).id();
+                            roles.insert(id, Role::Courier(courier));
                         }
                         Role::Shard(worker) => {
                             tracing::error!(shard = %worker.shard.name, %panic, ?delay, "a worker panicked and is started again");
@@ -126,7 +163,11 @@ impl Daemon {
                 (None, Some(_)) => {}
             }
         }
-        first_failure.map_or(Ok(()), Err)
+        match (first_failure, self.courier) {
+            (Some(failure), _) => Err(failure),
+            (None, Some(courier)) if matches!(self.mode, Mode::CatchUp { .. }) => courier.deliver_all().await,
+            (None, _) => Ok(()),
+        }
     }
 
     /// Runs until `signal` is done, as in `daemon.run_until(async { ctrl_c().await.ok(); })`.

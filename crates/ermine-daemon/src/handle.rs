@@ -1,23 +1,34 @@
 use std::{sync::Arc, time::Duration};
 
-use ermine_core::{Error, ErrorKind, Position, Result, ShardName};
-use tokio::sync::watch;
+use ermine_core::{Error, ErrorKind, LogPoint, Position, Result, Seq, ShardName, Start, ports::Store};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{Mark, ShardState, ShardStatus};
+use crate::{Mark, ShardState, ShardStatus, log::Log, shard::Rewind, stored::highest};
 
 /// Looks at a running daemon, and waits for it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    pub(crate) shards: Arc<[watch::Receiver<ShardStatus>]>,
+    pub(crate) shards: Arc<[ShardHandle]>,
     pub(crate) marks: watch::Receiver<Option<Mark>>,
     pub(crate) troubled: watch::Receiver<Option<String>>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) log: Arc<Log>,
+    pub(crate) call_deadline: Duration,
+}
+
+/// One shard as it is seen from outside.
+#[derive(Clone, Debug)]
+pub(crate) struct ShardHandle {
+    pub(crate) status: watch::Receiver<ShardStatus>,
+    /// The way to its worker, where it may be rewound.
+    pub(crate) rewind: Option<mpsc::Sender<Rewind>>,
 }
 
 impl Handle {
     /// What every shard is doing, in the order of registration.
     #[must_use]
     pub fn status(&self) -> Vec<ShardStatus> {
-        self.shards.iter().map(|s| s.borrow().clone()).collect()
+        self.shards.iter().map(|s| s.status.borrow().clone()).collect()
     }
 
     /// What the shard `name` is doing.
@@ -26,7 +37,7 @@ impl Handle {
     ///
     /// [`NotFound`](ErrorKind::NotFound) with the names that exist.
     pub fn status_of(&self, name: &ShardName) -> Result<ShardStatus> {
-        self.shard(name).map(|s| s.borrow().clone())
+        self.shard(name).map(|s| s.status.borrow().clone())
     }
 
     /// The mark, once it is known.
@@ -39,6 +50,12 @@ impl Handle {
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.troubled.borrow().clone()
+    }
+
+    /// How many pages of the log have been read from the store; a page that several shards share counts once.
+    #[must_use]
+    pub fn pages_read(&self) -> u64 {
+        self.log.reads()
     }
 
     /// Waits until every shard has applied everything up to `position`.
@@ -55,16 +72,108 @@ impl Handle {
     ///
     /// Safe: it only waits.
     pub async fn wait_for(&self, position: Position, timeout: Duration) -> Result<()> {
-        let reach = |shard: &watch::Receiver<ShardStatus>| reach(shard.clone(), self.marks.clone(), position);
-        let all = futures_util::future::try_join_all(self.shards.iter().map(reach));
+        self.wait(self.shards.iter(), position, timeout).await
+    }
+
+    /// The same for some shards only.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`wait_for`](Self::wait_for), and [`NotFound`](ErrorKind::NotFound) with the names that exist.
+    ///
+    /// # Cancellation
+    ///
+    /// Safe: it only waits.
+    pub async fn wait_for_shards(
+        &self,
+        shards: &[ShardName],
+        position: Position,
+        timeout: Duration,
+    ) -> Result<()> {
+        let shards = shards.iter().map(|name| self.shard(name)).collect::<Result<Vec<_>>>()?;
+        self.wait(shards.into_iter(), position, timeout).await
+    }
+
+    /// Waits until every shard has applied everything that is committed at the time of the call. The target is an event, so
+    /// a number that no event has never delays it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`wait_for`](Self::wait_for), and those of the connection.
+    ///
+    /// # Cancellation
+    ///
+    /// Safe: it only waits.
+    pub async fn wait_for_non_stale(&self, timeout: Duration) -> Result<()> {
+        let began = tokio::time::Instant::now();
+        let position = highest(&*self.store, timeout).await?;
+        self.wait_for(position, timeout.saturating_sub(began.elapsed())).await
+    }
+
+    /// Has a subscription go on from another place, while it runs. Nothing else is rewound: the views of a projection would
+    /// be applied twice.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) with the names that exist; [`Configuration`](ErrorKind::Configuration) when the shard
+    /// is not a subscription's; [`TimedOut`](ErrorKind::TimedOut) when its worker does not answer.
+    pub async fn rewind(&self, name: &ShardName, start: Start) -> Result<()> {
+        let shard = self.shard(name)?;
+        let Some(rewind) = &shard.rewind else {
+            return Err(Error::configuration(format!(
+                "{name} is a projection, and reading events again would apply them twice: give it a new version instead"
+            )));
+        };
+        let to = self.place(start).await?;
+        let (answer, answered) = oneshot::channel();
+        let asked = async {
+            let gone = || Error::new(ErrorKind::Stopped, format!("nobody runs {name} any more"));
+            rewind.send(Rewind { to, answer }).await.map_err(|_| gone())?;
+            answered.await.map_err(|_| gone())?
+        };
+        let late = |_| {
+            Error::new(ErrorKind::TimedOut, format!("{name} did not answer within {:?}", self.call_deadline))
+        };
+        tokio::time::timeout(self.call_deadline, asked).await.map_err(late)?
+    }
+
+    async fn place(&self, start: Start) -> Result<Seq> {
+        let mark = || {
+            let unknown = || Error::transient("the mark is not known yet: ask again in a moment");
+            self.mark().map(|mark| mark.seq).ok_or_else(unknown)
+        };
+        let wanted = match start {
+            Start::Beginning => return Ok(Seq::ZERO),
+            Start::Present => return mark(),
+            Start::After(seq) => seq,
+            Start::Since(moment) => match self.store.locate(LogPoint::Since(moment)).await? {
+                Some(first) => first.seq.previous(),
+                None => return mark(),
+            },
+            other => return Err(Error::configuration(format!("{other:?} is no place to go on from"))),
+        };
+        let mark = mark()?;
+        if wanted > mark {
+            return Err(Error::configuration(format!("{wanted} is beyond the mark, which is {mark}")));
+        }
+        Ok(wanted)
+    }
+
+    async fn wait(
+        &self,
+        shards: impl Iterator<Item = &ShardHandle> + Clone,
+        position: Position,
+        timeout: Duration,
+    ) -> Result<()> {
+        let reach = |shard: &ShardHandle| reach(shard.status.clone(), self.marks.clone(), position);
+        let all = futures_util::future::try_join_all(shards.clone().map(reach));
         match tokio::time::timeout(timeout, all).await {
             Ok(reached) => reached.map(drop),
             Err(_) => {
-                let lagging: Vec<String> = self
-                    .status()
-                    .iter()
-                    .filter(|s| !s.has_reached(position, self.mark()))
-                    .map(ToString::to_string)
+                let lagging: Vec<String> = shards
+                    .map(|shard| shard.status.borrow().clone())
+                    .filter(|status| !status.has_reached(position, self.mark()))
+                    .map(|status| status.to_string())
                     .collect();
                 let mark = self.mark().map_or("not known".to_owned(), |m| m.seq.to_string());
                 let trouble =
@@ -80,9 +189,10 @@ impl Handle {
         }
     }
 
-    fn shard(&self, name: &ShardName) -> Result<&watch::Receiver<ShardStatus>> {
-        self.shards.iter().find(|s| s.borrow().shard == *name).ok_or_else(|| {
-            let mut known: Vec<String> = self.shards.iter().map(|s| s.borrow().shard.to_string()).collect();
+    fn shard(&self, name: &ShardName) -> Result<&ShardHandle> {
+        self.shards.iter().find(|s| s.status.borrow().shard == *name).ok_or_else(|| {
+            let mut known: Vec<String> =
+                self.shards.iter().map(|s| s.status.borrow().shard.to_string()).collect();
             known.sort_unstable();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             Error::new(ErrorKind::NotFound, format!("there is no shard {name}; the shards are: {known}"))

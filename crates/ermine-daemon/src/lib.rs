@@ -6,11 +6,17 @@
 
 mod backoff;
 mod builder;
+mod courier;
 mod daemon;
 mod handle;
 mod highwater;
+mod inline;
+mod lag;
+mod live;
+mod log;
 mod mark;
 mod metrics;
+mod registry;
 mod retry;
 mod settings;
 mod shard;
@@ -18,11 +24,16 @@ mod status;
 mod stored;
 
 pub use builder::DaemonBuilder;
+pub use courier::Sink;
 pub use daemon::Daemon;
 pub use ermine_highwater::Policy;
 pub use handle::Handle;
+pub use inline::Inline;
+pub use lag::{ShardLag, lag};
+pub use live::{Current, Until, aggregate_stream, fetch_latest};
 pub use mark::Mark;
+pub use registry::RegisteredProjection;
 pub use settings::Settings;
 pub use shard::Mode;
 pub use status::{ShardState, ShardStatus};
-pub use stored::wait_for_stored;
+pub use stored::{highest, wait_for_stored};

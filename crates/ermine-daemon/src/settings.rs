@@ -1,6 +1,6 @@
 use std::{num::NonZeroUsize, time::Duration};
 
-use ermine_core::{Error, Result};
+use ermine_core::{Error, Options, Result};
 use tokio::sync::Semaphore;
 
 /// How the engine spends memory and time.
@@ -67,6 +67,18 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The same settings with what one projection wants instead. What it holds in flight grows with its pages.
+    pub(crate) fn with(&self, options: Options) -> Self {
+        let mut settings = self.clone();
+        if let Some(events) = options.page_events_max {
+            settings.page_events_max = events;
+            settings.in_flight_events_max = settings.in_flight_events_max.max(events.get());
+        }
+        settings.in_flight_events_max = options.in_flight_events_max.unwrap_or(settings.in_flight_events_max);
+        settings.cache_bytes_max = options.cache_bytes_max.unwrap_or(settings.cache_bytes_max);
+        settings
+    }
+
     /// Refuses what cannot work.
     pub(crate) fn check(&self) -> Result<()> {
         let page = self.page_events_max.get();

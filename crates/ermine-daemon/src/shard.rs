@@ -1,37 +1,41 @@
 //! One shard: what it is made of, and the pipeline and the worker that run it.
 
 mod budget;
+mod changes;
 mod commit;
 mod fold;
 mod known_views;
 mod load;
 mod pipeline;
+mod rewind;
+mod stages;
 mod worker;
 
-use std::sync::Arc;
+use std::collections::HashMap;
 
-use ermine_core::{Definition, Error, EventFilter, Projection, Result, Seq, ShardName, TypeName, ViewTable};
+use ermine_core::{Error, EventFilter, Options, ProjectionName, Result, Seq, ShardName, Start, ViewTable};
 
+pub(crate) use rewind::{Rewind, rewinds};
 pub(crate) use worker::Worker;
 
-/// A projection as the engine runs it.
+use crate::registry::Work;
+
+/// A part of what is registered that the engine runs on its own.
 #[derive(Debug)]
 pub(crate) struct Shard {
     pub(crate) name: ShardName,
-    pub(crate) table: ViewTable,
     pub(crate) filter: EventFilter,
-    pub(crate) projection: Arc<dyn Projection>,
-}
-
-impl Shard {
-    pub(crate) fn new(projection: Arc<dyn Projection>, definition: &Definition, known: &[TypeName]) -> Self {
-        Self {
-            name: definition.shard(),
-            table: definition.table(),
-            filter: EventFilter::new(definition.types.iter().cloned(), known.iter().cloned()),
-            projection,
-        }
-    }
+    pub(crate) work: Work,
+    /// The shards whose progress moves with this one's.
+    pub(crate) members: Vec<ShardName>,
+    /// Where look-ups by the name of a projection go.
+    pub(crate) tables: HashMap<ProjectionName, ViewTable>,
+    /// The shards that this one never runs ahead of.
+    pub(crate) after: Vec<ShardName>,
+    pub(crate) start: Start,
+    /// Whether it pauses at an event of an unknown type.
+    pub(crate) refuses_unknown: bool,
+    pub(crate) options: Options,
 }
 
 /// Whether a run follows the log for ever.
@@ -47,6 +51,12 @@ pub enum Mode {
         /// mark does not pass the highest visible event.
         ceiling: Seq,
     },
+    /// It ends when it has committed everything up to `ceiling`, which must be the number of an event, or at the first
+    /// failure that does not pass; effects happen as they always do.
+    CatchUp {
+        /// The last number to apply.
+        ceiling: Seq,
+    },
 }
 
 impl Mode {
@@ -54,12 +64,15 @@ impl Mode {
     fn limit(self, mark: Seq) -> Seq {
         match self {
             Self::Continuous => mark,
-            Self::Rebuild { ceiling } => mark.min(ceiling),
+            Self::Rebuild { ceiling } | Self::CatchUp { ceiling } => mark.min(ceiling),
         }
     }
 
     fn is_finished(self, position: Seq) -> bool {
-        matches!(self, Self::Rebuild { ceiling } if position >= ceiling)
+        match self {
+            Self::Continuous => false,
+            Self::Rebuild { ceiling } | Self::CatchUp { ceiling } => position >= ceiling,
+        }
     }
 }
 

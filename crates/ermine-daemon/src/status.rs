@@ -20,6 +20,8 @@ pub struct ShardStatus {
     pub epoch: Option<Epoch>,
     /// Events of unknown types that this process has passed in this shard.
     pub unknown_events: u64,
+    /// Events marked as skipped that this process has passed in this shard.
+    pub skipped_events: u64,
     /// Failures since the last commit.
     pub failures: u32,
 }
@@ -39,6 +41,7 @@ impl ShardStatus {
             incarnation: None,
             epoch: None,
             unknown_events: 0,
+            skipped_events: 0,
             failures: 0,
         }
     }

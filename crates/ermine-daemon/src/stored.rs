@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use ermine_core::{Error, ErrorKind, Position, Result, ShardName, ports::Store};
+use ermine_core::{Bell, Error, ErrorKind, Observe, Position, Result, Seq, ShardName, ports::Store};
 
 /// The longest time between two looks.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_millis(100);
@@ -58,5 +58,24 @@ pub async fn wait_for_stored(
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LOOK_AT_LEAST_EVERY);
+    }
+}
+
+/// The last event that is committed by now.
+///
+/// # Errors
+///
+/// [`TimedOut`](ErrorKind::TimedOut) when the store does not answer, and those of the connection.
+///
+/// # Cancellation
+///
+/// Safe: it only reads.
+pub async fn highest(store: &dyn Store, timeout: Duration) -> Result<Position> {
+    let observation = store.observe(Observe { mark: Seq::ZERO, bell: Bell::Leave });
+    match tokio::time::timeout(timeout, observation).await {
+        Ok(observation) => Ok(Position::new(observation?.highest_visible)),
+        Err(_) => {
+            Err(Error::new(ErrorKind::TimedOut, format!("the store did not answer within {timeout:?}")))
+        }
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use ermine_core::{EventRange, Result, ports::Store};
-use tokio::sync::{mpsc, watch};
+use ermine_core::{EventRange, Operation, Result, ports::Store};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::{Shard, answer, fold::Folded};
 use crate::{Settings, ShardState, ShardStatus, metrics};
@@ -12,6 +12,8 @@ pub(super) struct Committer {
     pub(super) store: Arc<dyn Store>,
     pub(super) settings: Arc<Settings>,
     pub(super) status: Arc<watch::Sender<ShardStatus>>,
+    /// Told when a message has been put into the outbox.
+    pub(super) published: Arc<Notify>,
     /// Tells the folder which pages need no longer be remembered as in flight.
     pub(super) committed: watch::Sender<u64>,
 }
@@ -20,7 +22,9 @@ impl Committer {
     pub(super) async fn run(self, mut batches: mpsc::Receiver<Folded>) -> Result<()> {
         while let Some(Folded { number, events, batch, share }) = batches.recv().await {
             let (from, to) = (batch.from, batch.to);
-            let (operations, unknown) = (batch.operations.len(), batch.unknown_events);
+            let (operations, unknown, skipped) =
+                (batch.operations.len(), batch.unknown_events, batch.skipped_events);
+            let publishes = batch.operations.iter().any(|o| matches!(o, Operation::Publish(_)));
             let began = tokio::time::Instant::now();
             let doing = || match EventRange::new(from, to) {
                 Some(range) => format!("committing events {range} of shard {}", self.shard.name),
@@ -37,8 +41,12 @@ impl Committer {
                 status.progress = to;
                 status.state = ShardState::Running;
                 status.unknown_events += unknown;
+                status.skipped_events += skipped;
                 status.failures = 0;
             });
+            if publishes {
+                self.published.notify_one();
+            }
             drop(share);
         }
         Ok(())

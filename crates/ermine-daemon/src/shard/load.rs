@@ -6,7 +6,7 @@ use std::{
     },
 };
 
-use ermine_core::{Error, EventPage, EventRange, PageRequest, Result, Seq, ports::Store};
+use ermine_core::{Error, EventPage, EventRange, PageRequest, Result, Seq};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +14,7 @@ use super::{
     Mode, Shard, answer,
     budget::{Budget, Share},
 };
-use crate::{Mark, Settings};
+use crate::{Mark, Settings, ShardStatus, log::LogReader};
 
 /// A page on its way, with its part of the budget.
 #[derive(Debug)]
@@ -26,12 +26,14 @@ pub(super) struct Loaded {
 /// The first stage: reads the log from the shard's position to the mark, page by page.
 pub(super) struct Loader {
     pub(super) shard: Arc<Shard>,
-    pub(super) store: Arc<dyn Store>,
+    pub(super) log: LogReader,
     pub(super) settings: Arc<Settings>,
     pub(super) mode: Mode,
     /// The mark in whose incarnation this pipeline runs.
     pub(super) start: Mark,
     pub(super) marks: watch::Receiver<Option<Mark>>,
+    /// The shards that this one never runs ahead of.
+    pub(super) upstreams: Vec<watch::Receiver<ShardStatus>>,
     pub(super) position: Seq,
     /// Counts pages with events, for the pace of the mark.
     pub(super) pages_loaded: Arc<AtomicU64>,
@@ -70,7 +72,7 @@ impl Loader {
             incarnation: self.start.incarnation,
         };
         let doing = || format!("loading events {range} for shard {}", self.shard.name);
-        let page = answer(self.settings.call_deadline, doing, self.store.load_page(request)).await?;
+        let page = answer(self.settings.call_deadline, doing, self.log.next(request)).await?;
         if !page.events.is_empty() {
             self.pages_loaded.fetch_add(1, Ordering::Relaxed);
         }
@@ -89,20 +91,37 @@ impl Loader {
         wanted.unwrap_or(events_max).min(self.settings.page_events_max)
     }
 
-    /// Waits until there is something settled to load.
+    /// Waits until there is something settled to load, and every upstream has committed it.
     async fn next_range(&mut self) -> Result<Option<EventRange>> {
         loop {
             if let Some(mark) = *self.marks.borrow_and_update() {
                 if mark.incarnation != self.start.incarnation {
                     return Err(Error::rewound());
                 }
-                if let Some(range) = EventRange::new(self.position, self.mode.limit(mark.seq)) {
+                let upstreams = self.upstreams.iter_mut().map(|upstream| {
+                    let upstream = upstream.borrow_and_update();
+                    if upstream.incarnation == Some(mark.incarnation) { upstream.progress } else { Seq::ZERO }
+                });
+                let limit = upstreams.min().map_or(mark.seq, |progress| progress.min(mark.seq));
+                if let Some(range) = EventRange::new(self.position, self.mode.limit(limit)) {
                     return Ok(Some(range));
                 }
             }
-            if self.marks.changed().await.is_err() {
+            if !self.moved().await {
                 return Ok(None);
             }
+        }
+    }
+
+    /// Waits until the mark or an upstream has moved. False when nobody moves them any more.
+    async fn moved(&mut self) -> bool {
+        let upstreams = self.upstreams.iter_mut().map(|upstream| Box::pin(upstream.changed()));
+        if upstreams.len() == 0 {
+            return self.marks.changed().await.is_ok();
+        }
+        tokio::select! {
+            changed = self.marks.changed() => changed.is_ok(),
+            (changed, _, _) = futures_util::future::select_all(upstreams) => changed.is_ok(),
         }
     }
 }

@@ -1,14 +1,12 @@
-use std::sync::{Arc, atomic::AtomicU64};
-
-use ermine_core::{Epoch, Error, Result, Seq, ports::Store};
+use ermine_core::{Epoch, Error, Result, Seq};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Mode, Shard, commit::Committer, fold::Folder, load::Loader};
-use crate::{Mark, Settings, ShardStatus};
+use super::{commit::Committer, fold::Folder, load::Loader, worker::Worker};
+use crate::Mark;
 
 /// Pages that may wait before each of the later stages; the budget bounds what they hold.
 const WAITING_PAGES: usize = 1;
@@ -16,19 +14,16 @@ const WAITING_PAGES: usize = 1;
 /// Three stages that overlap: while page n commits, page n + 1 folds and page n + 2 loads.
 ///
 /// Whatever fails, the whole pipeline ends, and with it all that was known beyond the stored progress.
-pub(super) struct Pipeline {
-    pub(super) shard: Arc<Shard>,
-    pub(super) store: Arc<dyn Store>,
-    pub(super) settings: Arc<Settings>,
-    pub(super) status: Arc<watch::Sender<ShardStatus>>,
+pub(super) struct Pipeline<'w> {
+    pub(super) worker: &'w Worker,
     pub(super) marks: watch::Receiver<Option<Mark>>,
-    pub(super) pages_loaded: Arc<AtomicU64>,
-    pub(super) mode: Mode,
     /// The mark at which it starts; its incarnation is that of everything here.
     pub(super) start: Mark,
     /// The stored progress.
     pub(super) position: Seq,
     pub(super) epoch: Epoch,
+    /// Events above this number may have effects; `None` means that none may.
+    pub(super) effects_above: Option<Seq>,
 }
 
 /// The stages, the one whose failure explains the others' first.
@@ -39,7 +34,7 @@ enum Stage {
     Fold,
 }
 
-impl Pipeline {
+impl Pipeline<'_> {
     /// Runs until told to stop, and then until everything in flight is committed.
     ///
     /// # Cancellation
@@ -49,29 +44,34 @@ impl Pipeline {
         let (pages, loaded) = mpsc::channel(WAITING_PAGES);
         let (batches, folded) = mpsc::channel(WAITING_PAGES);
         let (committed, answered) = watch::channel(0);
+        let worker = self.worker;
+        let (shard, store, settings) = (&worker.shard, &worker.store, &worker.settings);
         let loader = Loader {
-            shard: self.shard.clone(),
-            store: self.store.clone(),
-            settings: self.settings.clone(),
-            mode: self.mode,
+            shard: shard.clone(),
+            log: worker.log.reader(self.position),
+            settings: settings.clone(),
+            mode: worker.mode,
             start: self.start,
             marks: self.marks,
-            pages_loaded: self.pages_loaded,
+            upstreams: worker.upstreams.clone(),
+            pages_loaded: worker.pages_loaded.clone(),
             position: self.position,
         };
         let folder = Folder {
-            shard: self.shard.clone(),
-            store: self.store.clone(),
-            settings: self.settings.clone(),
+            shard: shard.clone(),
+            store: store.clone(),
+            settings: settings.clone(),
             epoch: self.epoch,
             incarnation: self.start.incarnation,
             committed: answered,
+            effects_above: self.effects_above,
         };
         let committer = Committer {
-            shard: self.shard,
-            store: self.store,
-            settings: self.settings,
-            status: self.status,
+            shard: shard.clone(),
+            store: store.clone(),
+            settings: settings.clone(),
+            status: worker.status.clone(),
+            published: worker.published.clone(),
             committed,
         };
         // The loader may be waiting for the mark when a later stage fails.

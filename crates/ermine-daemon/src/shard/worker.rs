@@ -3,14 +3,17 @@ use std::{
     time::Duration,
 };
 
-use ermine_core::{Clock, Epoch, Error, ErrorKind, Progress, Result, Seq, ports::Store};
-use tokio::sync::watch;
+use ermine_core::{
+    Clock, Epoch, Error, ErrorKind, LogPoint, Progress, Result, Seq, Start, TakenShard, ports::Store,
+};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Mode, Shard, answer, pipeline::Pipeline};
+use super::{Mode, Rewind, Shard, answer, pipeline::Pipeline, rewind::Rewinds};
 use crate::{
     Mark, Settings, ShardState, ShardStatus,
     backoff::Backoff,
+    log::Log,
     metrics,
     retry::{Next, next},
 };
@@ -19,6 +22,13 @@ use crate::{
 const STAND_BACKS: u32 = 3;
 /// After how many times the wait of a fenced worker without any trouble it starts to count again.
 const PEACE: u32 = 10;
+
+/// How a life of the pipeline ended well.
+enum Ended {
+    Done,
+    /// It goes on from another place.
+    Rewound,
+}
 
 /// Runs one shard: takes it, runs its pipeline, and after a failure decides what to do next.
 #[derive(Clone, Debug)]
@@ -30,6 +40,12 @@ pub(crate) struct Worker {
     pub(crate) status: Arc<watch::Sender<ShardStatus>>,
     pub(crate) marks: watch::Receiver<Option<Mark>>,
     pub(crate) pages_loaded: Arc<AtomicU64>,
+    pub(crate) log: Arc<Log>,
+    /// The shards that this one never runs ahead of.
+    pub(crate) upstreams: Vec<watch::Receiver<ShardStatus>>,
+    /// Told when a message has been put into the outbox.
+    pub(crate) published: Arc<Notify>,
+    pub(crate) rewinds: Rewinds,
     pub(crate) mode: Mode,
 }
 
@@ -45,10 +61,11 @@ impl Worker {
         loop {
             let began = tokio::time::Instant::now();
             let failure = match self.attempt(&mut epoch, &stop).await {
-                Ok(()) => {
+                Ok(Ended::Done) => {
                     self.set(ShardState::Stopped { reason: "it was told to".into() });
                     return Ok(());
                 }
+                Ok(Ended::Rewound) => continue,
                 Err(failure) => failure,
             };
             if self.status.borrow().failures == 0 {
@@ -82,13 +99,13 @@ impl Worker {
                         "a passing fault: {}", failure.chain()
                     );
                     self.set(ShardState::Retrying { reason: failure.chain(), retry_at: self.after(delay) });
-                    wait(delay, &stop).await;
+                    self.wait_or_rewind(&mut epoch, delay, &stop).await;
                 }
                 Next::Pause => {
                     let delay = pauses.next_delay();
                     tracing::error!(shard = %self.shard.name, ?delay, "shard paused: {}", failure.chain());
                     self.set(ShardState::Paused { reason: failure.chain(), retry_at: self.after(delay) });
-                    wait(delay, &stop).await;
+                    self.wait_or_rewind(&mut epoch, delay, &stop).await;
                 }
                 Next::StandBack => {
                     tracing::warn!(shard = %self.shard.name, "shard left to another process: {}", failure.chain());
@@ -106,21 +123,22 @@ impl Worker {
     }
 
     /// One life of the pipeline, from the stored progress on.
-    async fn attempt(&self, epoch: &mut Option<Epoch>, stop: &CancellationToken) -> Result<()> {
+    async fn attempt(&self, epoch: &mut Option<Epoch>, stop: &CancellationToken) -> Result<Ended> {
         let mut marks = self.marks.clone();
         let start = tokio::select! {
             biased;
-            () = stop.cancelled() => return Ok(()),
+            () = stop.cancelled() => return Ok(Ended::Done),
             mark = marks.wait_for(Option::is_some) => match mark {
                 Ok(mark) => (*mark).expect("waited for"),
-                Err(_) => return Ok(()), // the high-water driver has ended, and so has the daemon
+                Err(_) => return Ok(Ended::Done), // the high-water driver has ended, and so has the daemon
             },
         };
         let position = tokio::select! {
             biased;
-            () = stop.cancelled() => return Ok(()),
-            position = self.enter(epoch) => position?,
+            () = stop.cancelled() => return Ok(Ended::Done),
+            position = self.enter(epoch, start) => position?,
         };
+        let effects_above = self.effects_above().await?;
         let held = epoch.expect("entering gives one");
         self.status.send_modify(|status| {
             status.progress = position;
@@ -129,39 +147,80 @@ impl Worker {
             status.state = ShardState::Running;
         });
         tracing::info!(shard = %self.shard.name, progress = %position, epoch = %held, "shard started");
-        let pipeline = Pipeline {
-            shard: self.shard.clone(),
-            store: self.store.clone(),
-            settings: self.settings.clone(),
-            status: self.status.clone(),
-            marks,
-            pages_loaded: self.pages_loaded.clone(),
-            mode: self.mode,
-            start,
-            position,
-            epoch: held,
-        };
-        let mut running = std::pin::pin!(pipeline.run(stop.clone()));
-        tokio::select! {
+        let pipeline = Pipeline { worker: self, marks, start, position, epoch: held, effects_above };
+        let ended = stop.child_token();
+        let mut rewinds = self.rewinds.lock().await;
+        let mut running = std::pin::pin!(pipeline.run(ended.clone()));
+        let rewind = tokio::select! {
             biased;
-            ended = &mut running => ended,
-            () = stop.cancelled() => match tokio::time::timeout(self.settings.drain_deadline, running).await {
-                Ok(ended) => ended.or_else(|error| {
-                    tracing::warn!(shard = %self.shard.name, "the last page was not committed: {}", error.chain());
-                    Ok(())
-                }),
-                Err(_) => {
-                    let deadline = self.settings.drain_deadline;
-                    tracing::warn!(shard = %self.shard.name, ?deadline, "the last page was dropped: its commit took too long");
-                    Ok(())
-                }
-            },
+            ended = &mut running => return ended.map(|()| Ended::Done),
+            () = stop.cancelled() => None,
+            Some(rewind) = rewinds.recv() => Some(rewind),
+        };
+        ended.cancel();
+        match tokio::time::timeout(self.settings.drain_deadline, running).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(shard = %self.shard.name, "the last page was not committed: {}", error.chain());
+            }
+            Err(_) => {
+                let deadline = self.settings.drain_deadline;
+                tracing::warn!(shard = %self.shard.name, ?deadline, "the last page was dropped: its commit took too long");
+            }
         }
+        match rewind {
+            Some(rewind) => {
+                self.rewind(epoch, rewind).await;
+                Ok(Ended::Rewound)
+            }
+            None => Ok(Ended::Done),
+        }
+    }
+
+    async fn wait_or_rewind(&self, epoch: &mut Option<Epoch>, delay: Duration, stop: &CancellationToken) {
+        let mut rewinds = self.rewinds.lock().await;
+        let rewind = tokio::select! {
+            () = wait(delay, stop) => None,
+            Some(rewind) = rewinds.recv() => Some(rewind),
+        };
+        if let Some(rewind) = rewind {
+            self.rewind(epoch, rewind).await;
+        }
+    }
+
+    /// Goes on from another place. Whoever asked is told; the worker goes on either way.
+    async fn rewind(&self, epoch: &mut Option<Epoch>, Rewind { to, answer }: Rewind) {
+        let placed = self.place(to).await;
+        if let Ok(taken) = &placed {
+            tracing::info!(shard = %self.shard.name, progress = %to, "shard rewound");
+            *epoch = Some(taken.epoch);
+            self.status.send_modify(|status| status.progress = to);
+        }
+        let _ = answer.send(placed.map(drop));
+    }
+
+    /// Above which number events may have effects. Where an older version of the projection has been, it has raised the
+    /// effects already.
+    async fn effects_above(&self) -> Result<Option<Seq>> {
+        if matches!(self.mode, Mode::Rebuild { .. }) {
+            return Ok(None);
+        }
+        if self.shard.name.version() == 1 {
+            return Ok(Some(Seq::ZERO));
+        }
+        let older = |p: &Progress| {
+            let (mine, other) = (&self.shard.name, &p.shard);
+            other.projection() == mine.projection()
+                && other.version() < mine.version()
+                && (other.key(), other.tenant()) == (mine.key(), mine.tenant())
+        };
+        let all = self.all_progress().await?;
+        Ok(Some(all.iter().filter(|p| older(p)).map(|p| p.seq).max().unwrap_or_default()))
     }
 
     /// Where to start. The first time the shard is taken; later its epoch is only compared, so that a worker that was
     /// fenced off meanwhile does not fence off its successor in turn.
-    async fn enter(&self, epoch: &mut Option<Epoch>) -> Result<Seq> {
+    async fn enter(&self, epoch: &mut Option<Epoch>, mark: Mark) -> Result<Seq> {
         if let Some(mine) = *epoch
             && let Some(stored) = self.stored().await?
         {
@@ -173,25 +232,64 @@ impl Worker {
             }
             // A lower epoch: the store has lost our taking of the shard in a crash.
         }
-        let doing = || format!("taking shard {}", self.shard.name);
-        let taken = answer(
-            self.settings.call_deadline,
-            doing,
-            self.store.take_shards(std::slice::from_ref(&self.shard.name)),
-        )
-        .await?;
-        let taken = taken
-            .into_iter()
-            .next()
-            .ok_or_else(|| Error::fatal(format!("the store gave no answer for shard {}", self.shard.name)))?;
+        let taken = match self.first_position(mark).await? {
+            Some(seq) => self.place(seq).await?,
+            None => self.take().await?,
+        };
         *epoch = Some(taken.epoch);
         Ok(taken.seq)
     }
 
+    /// Where the shard is to be put, if that is not where it is.
+    async fn first_position(&self, mark: Mark) -> Result<Option<Seq>> {
+        if self.shard.start == Start::Beginning {
+            return Ok(None);
+        }
+        let stored = self.stored().await?;
+        let wanted = match self.shard.start {
+            Start::Present => return Ok(stored.is_none().then_some(mark.seq)),
+            Start::After(seq) => seq,
+            Start::Since(moment) => {
+                let doing =
+                    || format!("looking for the first event since {moment} for shard {}", self.shard.name);
+                let first = self.store.locate(LogPoint::Since(moment));
+                let first = answer(self.settings.call_deadline, doing, first).await?;
+                first.map_or(mark.seq, |entry| entry.seq.previous())
+            }
+            _ => return Ok(None),
+        };
+        if stored.is_some_and(|stored| stored.seq >= wanted) {
+            return Ok(None);
+        }
+        // Progress above the mark would look as if the log had been set back.
+        let mut marks = self.marks.clone();
+        let reached = |at: &Option<Mark>| at.is_some_and(|at| at.seq >= wanted);
+        marks.wait_for(reached).await.map_err(|_| Error::transient("waiting for the mark"))?;
+        Ok(Some(wanted))
+    }
+
+    async fn take(&self) -> Result<TakenShard> {
+        let doing = || format!("taking shard {}", self.shard.name);
+        let taken = self.store.take_shards(std::slice::from_ref(&self.shard.name));
+        let taken = answer(self.settings.call_deadline, doing, taken).await?;
+        taken
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::fatal(format!("the store gave no answer for shard {}", self.shard.name)))
+    }
+
+    async fn place(&self, seq: Seq) -> Result<TakenShard> {
+        let doing = || format!("placing shard {} at {seq}", self.shard.name);
+        answer(self.settings.call_deadline, doing, self.store.place_shard(&self.shard.name, seq)).await
+    }
+
     async fn stored(&self) -> Result<Option<Progress>> {
+        Ok(self.all_progress().await?.into_iter().find(|p| p.shard == self.shard.name))
+    }
+
+    async fn all_progress(&self) -> Result<Vec<Progress>> {
         let doing = || format!("reading progress of shard {}", self.shard.name);
-        let all = answer(self.settings.call_deadline, doing, self.store.read_progress()).await?;
-        Ok(all.into_iter().find(|p| p.shard == self.shard.name))
+        answer(self.settings.call_deadline, doing, self.store.read_progress()).await
     }
 
     /// Waits while another process is at work. False when it has been for a while: then the shard is theirs.
