@@ -15,6 +15,7 @@ mod error;
 mod event;
 mod filter;
 mod id;
+mod id_source;
 mod layout;
 mod log;
 mod message;
@@ -43,6 +44,7 @@ pub use error::{ApplyError, Error, ErrorKind, Result, VersionConflict, ViewConfl
 pub use event::{Event, Metadata, NewEvent, Recorded};
 pub use filter::{Admission, EventFilter};
 pub use id::{EventId, StreamId, StreamType, TenantId, TypeName, ViewId};
+pub use id_source::{CountedIds, IdSource, RandomIds};
 pub use jiff::Timestamp;
 pub use layout::{Column, ColumnKind, Columns, Layout, SqlName};
 pub use log::{LogEntry, LogPoint, StreamHeads};

@@ -117,7 +117,9 @@ impl Daemon {
             roles.insert(id, Role::Shard(Box::new(worker)));
         }
         if left == 0 {
-            stop.cancelled().await;
+            if self.mode == Mode::Continuous {
+                stop.cancelled().await;
+            }
             highwater_stop.cancel();
         }
         let mut first_failure: Option<Error> = None;

@@ -3,7 +3,12 @@ use std::{sync::Arc, time::Duration};
 use ermine_core::{Error, ErrorKind, LogPoint, Position, Result, Seq, ShardName, Start, ports::Store};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{Mark, ShardState, ShardStatus, log::Log, shard::Rewind, stored::highest};
+use crate::{
+    Mark, ShardState, ShardStatus,
+    log::Log,
+    shard::Rewind,
+    stored::{high_water_mark, highest},
+};
 
 /// Looks at a running daemon, and waits for it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -118,12 +123,7 @@ impl Handle {
     /// [`NotFound`](ErrorKind::NotFound) with the names that exist; [`Configuration`](ErrorKind::Configuration) when the shard
     /// is not a subscription's; [`TimedOut`](ErrorKind::TimedOut) when its worker does not answer.
     pub async fn rewind(&self, name: &ShardName, start: Start) -> Result<()> {
-        let shard = self.shard(name)?;
-        let Some(rewind) = &shard.rewind else {
-            return Err(Error::configuration(format!(
-                "{name} is a projection, and reading events again would apply them twice: give it a new version instead"
-            )));
-        };
+        let rewind = self.rewindable(name)?;
         let to = self.place(start).await?;
         let (answer, answered) = oneshot::channel();
         let asked = async {
@@ -137,22 +137,38 @@ impl Handle {
         tokio::time::timeout(self.call_deadline, asked).await.map_err(late)?
     }
 
-    async fn place(&self, start: Start) -> Result<Seq> {
-        let mark = || {
-            let unknown = || Error::transient("the mark is not known yet: ask again in a moment");
-            self.mark().map(|mark| mark.seq).ok_or_else(unknown)
+    /// The same where this daemon does not run: progress is moved in the store, and whichever process runs the subscription
+    /// sees that and goes on from there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`rewind`](Self::rewind).
+    pub async fn rewind_stored(&self, name: &ShardName, start: Start) -> Result<()> {
+        self.rewindable(name)?;
+        self.store.place_shard(name, self.place(start).await?).await.map(drop)
+    }
+
+    fn rewindable(&self, name: &ShardName) -> Result<&mpsc::Sender<Rewind>> {
+        let refused = || {
+            Error::configuration(format!(
+                "{name} is a projection, and reading events again would apply them twice: give it a new version instead"
+            ))
         };
+        self.shard(name)?.rewind.as_ref().ok_or_else(refused)
+    }
+
+    async fn place(&self, start: Start) -> Result<Seq> {
+        let mark = high_water_mark(&*self.store).await?.seq();
         let wanted = match start {
-            Start::Beginning => return Ok(Seq::ZERO),
-            Start::Present => return mark(),
+            Start::Beginning => Seq::ZERO,
+            Start::Present => mark,
             Start::After(seq) => seq,
-            Start::Since(moment) => match self.store.locate(LogPoint::Since(moment)).await? {
-                Some(first) => first.seq.previous(),
-                None => return mark(),
-            },
+            Start::Since(moment) => {
+                let first = self.store.locate(LogPoint::Since(moment)).await?;
+                first.map_or(mark, |first| first.seq.previous())
+            }
             other => return Err(Error::configuration(format!("{other:?} is no place to go on from"))),
         };
-        let mark = mark()?;
         if wanted > mark {
             return Err(Error::configuration(format!("{wanted} is beyond the mark, which is {mark}")));
         }
@@ -165,7 +181,8 @@ impl Handle {
         position: Position,
         timeout: Duration,
     ) -> Result<()> {
-        let reach = |shard: &ShardHandle| reach(shard.status.clone(), self.marks.clone(), position);
+        let reach =
+            |shard: &ShardHandle| reach(&*self.store, shard.status.clone(), self.marks.clone(), position);
         let all = futures_util::future::try_join_all(shards.clone().map(reach));
         match tokio::time::timeout(timeout, all).await {
             Ok(reached) => reached.map(drop),
@@ -200,22 +217,36 @@ impl Handle {
     }
 }
 
+/// How often stored progress is looked at while another process runs a shard.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 async fn reach(
+    store: &dyn Store,
     mut shard: watch::Receiver<ShardStatus>,
     mut marks: watch::Receiver<Option<Mark>>,
     position: Position,
 ) -> Result<()> {
     loop {
         let mark = *marks.borrow_and_update();
-        {
-            let status = shard.borrow_and_update();
-            if status.has_reached(position, mark) {
-                return Ok(());
-            }
-            if matches!(status.state, ShardState::Stopped { .. }) {
-                let doing = format!("position {position} will not be reached: {}", *status);
+        let status = shard.borrow_and_update().clone();
+        if status.has_reached(position, mark) {
+            return Ok(());
+        }
+        match status.state {
+            ShardState::Stopped { .. } => {
+                let doing = format!("position {position} will not be reached: {status}");
                 return Err(Error::new(ErrorKind::Stopped, doing));
             }
+            // Another process runs it, so what is stored tells.
+            ShardState::Fenced { .. } => {
+                let stored = store.read_progress().await?;
+                if stored.iter().any(|p| p.shard == status.shard && p.seq >= position.seq()) {
+                    return Ok(());
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+                continue;
+            }
+            _ => {}
         }
         let changed = tokio::select! {
             changed = shard.changed() => changed,

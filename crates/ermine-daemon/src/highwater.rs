@@ -260,7 +260,7 @@ fn describe(holder: &Holder) -> String {
 }
 
 /// The policy that loses nothing with such evidence.
-fn exact_policy(evidence: &Evidence) -> Result<Policy> {
+pub(crate) fn exact_policy(evidence: &Evidence) -> Result<Policy> {
     match evidence {
         Evidence::Floors(_) => Ok(Policy::Floors),
         Evidence::Holders(_) => Ok(Policy::SequenceEpochs),

@@ -36,4 +36,4 @@ pub use registry::RegisteredProjection;
 pub use settings::Settings;
 pub use shard::Mode;
 pub use status::{ShardState, ShardStatus};
-pub use stored::{highest, wait_for_stored};
+pub use stored::{high_water_mark, highest, wait_for_stored};

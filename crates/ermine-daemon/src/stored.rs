@@ -1,6 +1,9 @@
 use std::time::Duration;
 
 use ermine_core::{Bell, Error, ErrorKind, Observe, Position, Result, Seq, ShardName, ports::Store};
+use ermine_highwater::{Tracker, Verdict};
+
+use crate::highwater::exact_policy;
 
 /// The longest time between two looks.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_millis(100);
@@ -77,5 +80,25 @@ pub async fn highest(store: &dyn Store, timeout: Duration) -> Result<Position> {
         Err(_) => {
             Err(Error::new(ErrorKind::TimedOut, format!("the store did not answer within {timeout:?}")))
         }
+    }
+}
+
+/// The high-water mark as one look at the store proves it.
+///
+/// # Errors
+///
+/// [`Configuration`](ErrorKind::Configuration) when the store cannot prove which numbers are settled, and those of the
+/// connection.
+///
+/// # Cancellation
+///
+/// Safe: it only reads.
+pub async fn high_water_mark(store: &dyn Store) -> Result<Position> {
+    let observation = store.observe(Observe { mark: Seq::ZERO, bell: Bell::Leave }).await?;
+    let policy = exact_policy(&observation.evidence)?;
+    let mut tracker = Tracker::resume(Seq::ZERO, policy).in_incarnation(observation.incarnation);
+    match tracker.handle_observation(&observation, false) {
+        Verdict::Sound(_) => Ok(Position::new(tracker.mark())),
+        other => Err(Error::fatal(format!("one look at the store does not show its mark: {other:?}"))),
     }
 }

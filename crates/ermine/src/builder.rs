@@ -1,7 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
-use ermine_core::{DaemonMode, Error, Projection, Result, ports::Store};
-use ermine_daemon::{Daemon, DaemonBuilder, Settings};
+use ermine_core::{
+    Clock, DaemonMode, Error, IdSource, RandomIds, Registered, Result, SystemClock, ports::Store,
+};
+use ermine_daemon::{Daemon, DaemonBuilder, Mode, Settings, Sink};
 
 use crate::{Ermine, open::open};
 
@@ -10,11 +12,38 @@ use crate::{Ermine, open::open};
 #[must_use = "a builder does nothing until it is started"]
 pub struct ErmineBuilder {
     store: StoreChoice,
-    projections: Vec<Arc<dyn Projection>>,
     mode: DaemonMode,
-    settings: Settings,
     migrate: bool,
-    wait_timeout: Duration,
+    pub(crate) plan: DaemonPlan,
+    pub(crate) wait_timeout: Duration,
+    pub(crate) ids: Arc<dyn IdSource>,
+}
+
+/// What a daemon is made of; a host may make several, one after the other.
+#[derive(Clone)]
+pub(crate) struct DaemonPlan {
+    registered: Vec<Registered>,
+    settings: Settings,
+    sink: Option<Arc<dyn Sink>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl DaemonPlan {
+    pub(crate) fn build(&self, store: &Arc<dyn Store>, mode: Mode) -> Result<Daemon> {
+        let builder =
+            Daemon::builder(store.clone()).settings(self.settings.clone()).clock(self.clock.clone());
+        let builder = self.registered.iter().cloned().fold(builder, DaemonBuilder::projection).mode(mode);
+        match &self.sink {
+            Some(sink) => builder.sink(sink.clone()).build(),
+            None => builder.build(),
+        }
+    }
+}
+
+impl std::fmt::Debug for DaemonPlan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DaemonPlan").field("registered", &self.registered).finish_non_exhaustive()
+    }
 }
 
 enum StoreChoice {
@@ -44,17 +73,41 @@ impl ErmineBuilder {
     fn new(store: StoreChoice) -> Self {
         Self {
             store,
-            projections: Vec::new(),
             mode: DaemonMode::Disabled,
-            settings: Settings::default(),
             migrate: true,
+            plan: DaemonPlan {
+                registered: Vec::new(),
+                settings: Settings::default(),
+                sink: None,
+                clock: Arc::new(SystemClock),
+            },
             wait_timeout: Duration::from_secs(30),
+            ids: Arc::new(RandomIds),
         }
     }
 
-    /// Registers a projection.
-    pub fn project(mut self, projection: impl Projection + 'static) -> Self {
-        self.projections.push(Arc::new(projection));
+    /// Registers a projection, a composite or a subscription.
+    pub fn project(mut self, projection: impl Into<Registered>) -> Self {
+        self.plan.registered.push(projection.into());
+        self
+    }
+
+    /// Where messages that projections and subscriptions publish go after their commit. Without a sink they stay in the
+    /// outbox.
+    pub fn sink(mut self, sink: impl Sink + 'static) -> Self {
+        self.plan.sink = Some(Arc::new(sink));
+        self
+    }
+
+    /// Whose time the daemon tells in its status. When events are recorded is told by the store's clock.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.plan.clock = clock;
+        self
+    }
+
+    /// Where the ids of appended events come from. Default: [`RandomIds`].
+    pub fn ids(mut self, ids: Arc<dyn IdSource>) -> Self {
+        self.ids = ids;
         self
     }
 
@@ -66,7 +119,7 @@ impl ErmineBuilder {
 
     /// How the daemon spends memory and time.
     pub fn settings(mut self, settings: Settings) -> Self {
-        self.settings = settings;
+        self.plan.settings = settings;
         self
     }
 
@@ -91,23 +144,17 @@ impl ErmineBuilder {
     /// message; [`Refused`](ermine_core::ErrorKind::Refused) when the store's promises do not hold, with the remedy; and
     /// what the connection says.
     pub async fn start(self) -> Result<Ermine> {
-        let store = match self.store {
-            StoreChoice::Open(store) => store,
-            StoreChoice::Url(url) => open(&url).await?,
+        let store = match &self.store {
+            StoreChoice::Open(store) => store.clone(),
+            StoreChoice::Url(url) => open(url).await?,
         };
-        let definitions = self.projections.iter().map(|p| p.definition()).collect::<Result<Vec<_>>>();
-        let daemon = self
-            .projections
-            .into_iter()
-            .fold(Daemon::builder(store.clone()), DaemonBuilder::projection)
-            .settings(self.settings)
-            .build()?;
+        let daemon = self.plan.build(&store, Mode::Continuous)?;
         if self.migrate {
             store.migrate(daemon.registration()).await?;
         }
         store.check(daemon.registration()).await?;
-        let daemon = match self.mode {
-            DaemonMode::Solo => Some(daemon),
+        let runs = match self.mode {
+            DaemonMode::Solo => true,
             DaemonMode::Disabled => {
                 let idle = daemon.handle().status().len();
                 if idle > 0 {
@@ -117,12 +164,12 @@ impl ErmineBuilder {
                          add .daemon(DaemonMode::Solo) to run them in this one"
                     );
                 }
-                None
+                false
             }
             other => {
                 return Err(Error::configuration(format!("the daemon mode {other:?} is not known here")));
             }
         };
-        Ok(Ermine::new(store, definitions?, daemon, self.wait_timeout))
+        Ok(Ermine::new(store, daemon, runs, self))
     }
 }

@@ -2,7 +2,10 @@
 
 mod builder;
 mod ermine;
+mod for_writing;
 mod open;
+mod query;
+pub mod testing;
 
 pub use builder::ErmineBuilder;
 pub use ermine::Ermine;
@@ -13,15 +16,20 @@ pub use ermine_daemon as daemon;
 pub use ermine_memory as memory;
 #[cfg(feature = "postgres")]
 pub use ermine_postgres as postgres;
+pub use for_writing::ForWriting;
+pub use query::{OnTimeout, Query};
 pub use serde;
 
 /// What most programs need: `use ermine::prelude::*;`.
 pub mod prelude {
     pub use ermine_core::{
-        Aggregate, AppendBatch, ApplyError, DaemonMode, DomainEvent, ExpectedVersion, NewEvent, Position,
-        Recorded, StreamAppend, StreamId, Version, multi_stream, single_stream,
+        Aggregate, AppendBatch, ApplyError, ColumnKind, DaemonMode, DomainEvent, ExpectedVersion, Lifecycle,
+        NewEvent, Patch, Position, Projection, Recorded, Start, StreamAppend, StreamId, Subscriber, Version,
+        ViewChanges, ViewId, composite, custom, event_projection, field, flat_table, look_up, multi_stream,
+        single_stream, subscription,
     };
+    pub use ermine_daemon::{Sink, Until};
     pub use serde::{Deserialize, Serialize};
 
-    pub use crate::Ermine;
+    pub use crate::{Ermine, OnTimeout};
 }

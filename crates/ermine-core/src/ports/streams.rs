@@ -19,7 +19,8 @@ pub trait StreamAdmin: Send + Sync {
     /// [`NotFound`](crate::ErrorKind::NotFound) when the stream has no events.
     async fn archive_stream(&self, tenant: &TenantId, stream: &StreamId) -> Result<Appended>;
 
-    /// Marks events, so that projections which have not read them yet never will; views that have are not changed.
+    /// Marks events, so that projections which have not read them yet never will; views that have are not changed. An
+    /// event that is marked already keeps its reason and is not counted, nor is a number without an event.
     ///
     /// # Errors
     ///

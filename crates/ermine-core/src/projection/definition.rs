@@ -26,6 +26,8 @@ pub struct Definition {
     pub stream_type: Option<StreamType>,
     /// The Rust type of its views, for reading them back by type; `None` where it keeps none, or not of one type.
     pub view_type: Option<ViewType>,
+    /// Whether each view is the state of one stream: the fold of its events.
+    pub is_stream_state: bool,
     /// Whether it has a table of its own.
     pub has_views: bool,
     /// How its views are kept.

@@ -38,6 +38,11 @@ pub trait Kind: Send + Sync + 'static {
         false
     }
 
+    /// Whether each view is the state of one stream.
+    fn is_stream_state(&self) -> bool {
+        false
+    }
+
     /// Whether it needs the numbers of events, which those being appended do not have yet; says what for.
     fn needs_seq(&self) -> Option<&'static str> {
         None
@@ -204,6 +209,7 @@ pub(super) struct Traits {
     pub(super) view_type: Option<ViewType>,
     pub(super) has_views: bool,
     pub(super) is_per_stream: bool,
+    pub(super) is_stream_state: bool,
     pub(super) needs_seq: Option<&'static str>,
     pub(super) native: Option<SmolStr>,
     pub(super) looks_up: Vec<SmolStr>,
@@ -271,6 +277,7 @@ impl<K> Projected<K> {
             types,
             stream_type,
             view_type: traits.view_type,
+            is_stream_state: traits.is_stream_state,
             has_views: traits.has_views && self.lifecycle != Lifecycle::Live,
             layout,
             indexes,
@@ -313,6 +320,7 @@ impl<K: Kind> Projection for Projected<K> {
             view_type: self.kind.view_type(),
             has_views: true,
             is_per_stream: self.kind.is_per_stream(),
+            is_stream_state: self.kind.is_stream_state(),
             needs_seq: self.kind.needs_seq(),
             native: self.kind.native(),
             looks_up: self.kind.looks_up(),

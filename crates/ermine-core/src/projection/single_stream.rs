@@ -69,6 +69,10 @@ impl<A: Aggregate> Kind for SingleStream<A> {
         true
     }
 
+    fn is_stream_state(&self) -> bool {
+        true
+    }
+
     fn needs_seq(&self) -> Option<&'static str> {
         self.raise.is_some().then_some("raising effects")
     }

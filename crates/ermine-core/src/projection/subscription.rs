@@ -92,6 +92,7 @@ impl<S: Subscriber> Subscription for Projected<Subscribed<S>> {
             view_type: None,
             has_views: false,
             is_per_stream: false,
+            is_stream_state: false,
             needs_seq: None,
             native: None,
             looks_up: Vec::new(),

@@ -11,8 +11,8 @@ async fn everything_that_cannot_work_is_said_at_once() {
     let mut settings = settings();
     settings.in_flight_events_max = 1;
     let error = builder(&store)
-        .projection(Arc::new(single_stream::<Trip>("Trip")))
-        .projection(Arc::new(single_stream::<Trip>("a:b")))
+        .projection(single_stream::<Trip>("Trip"))
+        .projection(single_stream::<Trip>("a:b"))
         .settings(settings)
         .build()
         .unwrap_err();
@@ -32,7 +32,7 @@ async fn two_versions_of_a_projection_run_side_by_side() {
     let store = MemoryStore::new();
     let rig = Rig::run(
         &store,
-        builder(&store).projection(Arc::new(single_stream::<Trip>("Trip").version(2))).settings(settings()),
+        builder(&store).projection(single_stream::<Trip>("Trip").version(2)).settings(settings()),
     );
     let position = rig.append(crate::support::travelled("a", [1])).await;
     rig.reach(position).await;

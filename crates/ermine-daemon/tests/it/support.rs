@@ -132,7 +132,7 @@ impl Rig {
 
 pub(crate) fn builder(store: &MemoryStore) -> DaemonBuilder {
     let store: Arc<dyn Store> = Arc::new(store.clone());
-    Daemon::builder(store).projection(Arc::new(single_stream::<Trip>("Trip")))
+    Daemon::builder(store).projection(single_stream::<Trip>("Trip"))
 }
 
 pub(crate) fn shard() -> ShardName {
