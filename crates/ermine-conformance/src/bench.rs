@@ -10,11 +10,11 @@ use std::{
 };
 
 use ermine_core::{
-    AppendBatch, Bell, Body, Epoch, Event, EventFilter, EventPage, EventRange, Incarnation, NewEvent,
-    Observation, Observe, Operation, PageRequest, Progress, ProjectionName, Result, Seq, ShardBatch,
-    ShardName, StoredView, StreamAppend, StreamId, TakenShard, TenantId, TypeName, Version, ViewId, ViewKey,
-    ViewTable,
-    ports::{Registration, Store},
+    AppendBatch, Bell, Body, EffectId, Epoch, Event, EventFilter, EventPage, EventRange, Incarnation,
+    Message, Native, NewEvent, Observation, Observe, Operation, PageRequest, Progress, ProjectionName,
+    Result, Seq, ShardBatch, ShardName, StoredView, StreamAppend, StreamId, TakenShard, TenantId, TypeName,
+    Version, ViewId, ViewKey, ViewPin, ViewTable,
+    ports::{Outbox, Registration, Store, StreamAdmin, TableSpec},
 };
 
 use crate::{Harness, HeldAppend, Stop};
@@ -39,8 +39,18 @@ impl<'h> Bench<'h> {
 
     /// The store, migrated.
     pub(crate) async fn ready(&self) -> Result<Arc<dyn Store>, Stop> {
+        self.ready_with([]).await
+    }
+
+    /// The store, migrated with more tables than the usual ones.
+    pub(crate) async fn ready_with(
+        &self,
+        tables: impl IntoIterator<Item = TableSpec>,
+    ) -> Result<Arc<dyn Store>, Stop> {
         let store = self.fresh();
-        store.migrate(&registration()).await?;
+        let mut registration = registration();
+        registration.tables.extend(tables);
+        store.migrate(&registration).await?;
         Ok(store)
     }
 
@@ -75,6 +85,18 @@ pub(crate) fn registration() -> Registration {
     Registration {
         tables: [table("Balance", 1), table("Balance", 2), table("Ride", 1)].map(Into::into).into(),
     }
+}
+
+/// What archives streams and skips events, where the store can.
+pub(crate) fn stream_admin(store: &dyn Store) -> Result<&dyn StreamAdmin, Stop> {
+    store
+        .stream_admin()
+        .ok_or_else(|| Stop::Skipped("the store cannot archive streams or skip events".into()))
+}
+
+/// The outbox, where the store has one.
+pub(crate) fn outbox(store: &dyn Store) -> Result<&dyn Outbox, Stop> {
+    store.outbox().ok_or_else(|| Stop::Skipped("the store has no outbox".into()))
 }
 
 pub(crate) fn table(projection: &str, version: u32) -> ViewTable {
@@ -112,6 +134,28 @@ pub(crate) fn body<T: Into<serde_json::Value>>(value: T) -> Body {
 /// What a body says, however a store spells it.
 pub(crate) fn json(body: &Body) -> Result<serde_json::Value, Stop> {
     body.decode().map_err(|e| Stop::Broken(format!("a body came back that is not JSON ({e}): {body:?}")))
+}
+
+/// Whether two documents say the same, however their numbers are spelled.
+pub(crate) fn same(one: &serde_json::Value, other: &serde_json::Value) -> bool {
+    use serde_json::Value as Json;
+    match (one, other) {
+        (Json::Number(one), Json::Number(other)) => one == other || same_real(one.as_f64(), other.as_f64()),
+        (Json::Array(one), Json::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        (Json::Object(one), Json::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(name, one)| other.get(name).is_some_and(|other| same(one, other)))
+        }
+        (one, other) => one == other,
+    }
+}
+
+/// Reading a number of 300 digits may cost the last bit.
+fn same_real(one: Option<f64>, other: Option<f64>) -> bool {
+    let (Some(one), Some(other)) = (one, other) else { return false };
+    (one - other).abs() <= one.abs() * 1e-15
 }
 
 pub(crate) fn event(text: &str) -> NewEvent {
@@ -201,6 +245,11 @@ pub(crate) async fn texts(store: &dyn Store, id: &str) -> Result<Vec<serde_json:
     events.iter().map(|event| json(&event.body)).collect()
 }
 
+/// The last number that was drawn.
+pub(crate) async fn last(store: &dyn Store) -> Result<Seq, Stop> {
+    Ok(observe(store).await?.last)
+}
+
 /// The stored progress of one shard.
 pub(crate) async fn progress(store: &dyn Store, shard: &ShardName) -> Result<Progress, Stop> {
     let all = store.read_progress().await?;
@@ -233,6 +282,39 @@ pub(crate) fn view(value: u64, seq: Seq) -> StoredView {
 
 pub(crate) fn put(table: &ViewTable, id: &str, value: u64) -> Operation {
     Operation::Store { table: table.clone(), key: key(id), view: view(value, Seq::new(value)) }
+}
+
+/// What an append makes of a view: of no event that has a number yet.
+pub(crate) fn put_inline(table: &ViewTable, id: &str, value: u64) -> Operation {
+    Operation::Store { table: table.clone(), key: key(id), view: view(value, Seq::ZERO) }
+}
+
+/// Wants a view at a version, or absent.
+pub(crate) fn pin(table: &ViewTable, id: &str, version: Option<u64>) -> ViewPin {
+    ViewPin { table: table.clone(), key: key(id), version: version.map(Version::new) }
+}
+
+/// A statement that no store there is understands.
+pub(crate) fn foreign(table: &ViewTable) -> Operation {
+    Operation::Native(Native {
+        adapter: "nobody".into(),
+        statement: "{table}, be empty".into(),
+        parameters: Vec::new(),
+        table: table.clone(),
+    })
+}
+
+/// Message number `nth` of the suite.
+pub(crate) fn message(nth: u64) -> Message {
+    let projection = name("Balance");
+    Message {
+        id: EffectId::derive(&projection, Seq::new(nth), None, 0),
+        projection,
+        seq: Seq::new(nth),
+        tenant: tenant("acme"),
+        topic: "trips".into(),
+        body: body(format!("message {nth}")),
+    }
 }
 
 pub(crate) fn delete(table: &ViewTable, id: &str) -> Operation {

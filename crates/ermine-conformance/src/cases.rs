@@ -2,8 +2,10 @@
 
 pub(crate) mod append;
 pub(crate) mod highwater;
+pub(crate) mod outbox;
 pub(crate) mod progress;
 pub(crate) mod read;
 pub(crate) mod schema;
+pub(crate) mod streams;
 pub(crate) mod view;
 pub(crate) mod wakeup;

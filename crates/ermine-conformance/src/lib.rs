@@ -4,8 +4,9 @@
 //! [`Harness`] (an empty store, and the few things that the suite has to do to it from outside), and every contract line
 //! becomes a test of its own, named after what it promises.
 //!
-//! A promise that a harness has no means to show (an append held open, a crash, a restart) is printed as skipped: run the
-//! tests with `--nocapture` to see which. A harness that can do everything is the proof; start without.
+//! A promise that a harness has no means to show (an append held open, a crash, a restart), or that is about an ability
+//! which the store does not have (its outbox, archived streams), is printed as skipped: run the tests with `--nocapture`
+//! to see which. A harness that can do everything is the proof; start without.
 //!
 //! # Examples
 //!
@@ -104,8 +105,11 @@
 mod bench;
 mod case;
 mod cases;
+mod documents;
 mod harness;
 mod outcome;
+mod random;
+mod sheet;
 mod suite;
 
 pub use case::Case;

@@ -39,6 +39,18 @@ macro_rules! __each_case {
                     "Two batches over the same streams in opposite order both succeed.";
                 bodies_over_a_megabyte_come_back =
                     "Bodies of over a megabyte come back as they went in.";
+                operations_take_effect_with_the_events_or_not_at_all =
+                    "The operations of a batch take effect with its events or not at all.";
+                a_view_conflict_names_both_versions_and_draws_no_number =
+                    "A view that is not at its pinned version is a conflict that names view and both versions, and draws no number.";
+                one_of_two_appends_that_pin_an_absent_view_is_a_conflict =
+                    "Two appends that pin the same absent view: one of them succeeds, the other is a conflict.";
+                a_repeated_append_does_not_repeat_its_operations =
+                    "A repeated idempotent append does not repeat its operations.";
+                a_stream_keeps_the_type_of_its_first_append =
+                    "A stream keeps the type of its first append.";
+                an_archived_stream_refuses_events =
+                    "An archived stream refuses events, and draws no number.";
             }
             read {
                 a_page_holds_every_wanted_event_in_order =
@@ -51,10 +63,18 @@ macro_rules! __each_case {
                     "Events of types that other projections want are left out.";
                 unknown_events_come_without_bodies_and_count =
                     "Events of unknown types come without their bodies, and count towards the page.";
+                a_filter_by_stream_type_leaves_out_other_streams =
+                    "A filter by type of stream leaves out events of other streams, also of those without a type.";
+                skipped_events_are_left_out_and_named =
+                    "Events marked as skipped are left out, and named with the reason.";
                 a_page_of_another_incarnation_is_rewound =
                     "A page asked for in another incarnation is `Rewound`.";
                 a_stream_is_read_after_a_version_up_to_the_limit =
                     "Reading a stream gives its events after a version, in order, up to the limit.";
+                heads_are_read_in_the_order_of_the_request =
+                    "Reading heads gives the version of each stream in the order of the request, 0 where there are no events.";
+                locating_finds_the_first_event_at_or_after_a_place =
+                    "Locating finds the first event above a number, or recorded at a moment or later; `None` when there is none.";
             }
             highwater {
                 the_fields_of_an_observation_are_read_in_order =
@@ -89,8 +109,18 @@ macro_rules! __each_case {
                     "A batch of another incarnation changes nothing and is `Rewound`.";
                 a_batch_that_ends_where_it_starts_moves_nothing =
                     "A batch with `to == from` changes views and does not move progress.";
-                unknown_events_are_counted_in_the_same_commit =
-                    "Unknown events are counted in the same commit.";
+                unknown_and_skipped_events_are_counted_in_the_same_commit =
+                    "Unknown and skipped events are counted in the same commit.";
+                progress_of_members_moves_with_the_batch =
+                    "Progress of the members of a batch moves with it.";
+                deleting_where_removes_what_matches_at_that_point =
+                    "Deleting where a filter is true removes the views that match at that point of the batch, of one tenant.";
+                appending_in_a_batch_records_what_is_not_recorded_yet =
+                    "Appending in a batch records the events whose ids are not recorded yet, after whatever the stream holds.";
+                a_message_is_kept_once_in_the_order_of_commits =
+                    "A message is kept once, in the order of commits, and becomes visible with its batch.";
+                a_native_statement_of_another_store_is_refused =
+                    "A native statement of another store is refused, and the batch changes nothing.";
                 dropping_a_commit_leaves_nothing_half_done =
                     "Dropping a pending `commit` leaves the outcome open and nothing half done: read the progress before going on.";
                 views_of_two_tables_or_tenants_never_meet =
@@ -99,6 +129,12 @@ macro_rules! __each_case {
                     "Loading views answers in the order of the keys, `None` where there is no view.";
                 a_query_is_in_bytewise_order_after_an_id_up_to_the_limit =
                     "A query gives views in the bytewise order of their ids, after the id asked for, up to the limit.";
+                a_query_gives_what_select_would =
+                    "A query gives the views that match its filter in its order, exactly as `ViewQuery::select` would.";
+                counting_gives_how_many_match =
+                    "Counting gives how many views match, whatever the limit.";
+                views_in_columns_come_back_and_can_be_queried =
+                    "Views in columns come back with the same members, and queries and filters work on them.";
             }
             progress {
                 taking_raises_the_epoch_and_answers_with_progress =
@@ -107,6 +143,8 @@ macro_rules! __each_case {
                     "Taking a shard waits for a commit in flight, so the answer is where the taker has to start.";
                 shards_are_taken_in_order_all_or_none =
                     "Shards are taken in the order of the request, all or none.";
+                placing_a_shard_raises_its_epoch_and_sets_its_progress =
+                    "Placing a shard raises its epoch and sets its progress, forwards or back; views stay as they are.";
                 progress_survives_a_restart =
                     "Progress survives a restart of the store.";
                 all_progress_is_in_the_order_of_the_names =
@@ -117,10 +155,30 @@ macro_rules! __each_case {
                     "Migrating is idempotent, and safe when many nodes start at once.";
                 migrating_keeps_what_is_stored =
                     "Migrating keeps what is stored.";
+                new_columns_are_added_and_other_changes_are_refused =
+                    "A column that is new in a flat table is added, with null in the rows that are there; any other change is refused.";
+                resetting_leaves_nothing_and_begins_another_incarnation =
+                    "Resetting leaves no event, view, message or progress, and begins another incarnation.";
                 a_store_that_was_not_migrated_is_refused =
                     "A store that has not been migrated is refused by `check`, with the remedy.";
                 a_store_whose_promises_hold_passes =
                     "A store whose promises hold passes `check`.";
+            }
+            streams {
+                archiving_appends_one_last_event =
+                    "Archiving a stream appends one last event of type `ermine.archived`, and the stream takes no more.";
+                archiving_again_changes_nothing =
+                    "Archiving an archived stream changes nothing, and answers with the place of that event.";
+                archiving_a_stream_without_events_is_refused =
+                    "Archiving a stream without events is refused.";
+                skipping_counts_what_it_marks_and_leaves_it_in_its_stream =
+                    "Marking events as skipped answers how many it has marked, and leaves them in their streams.";
+            }
+            outbox {
+                pending_messages_are_in_order_until_they_are_settled =
+                    "Pending messages are given in the order in which their batches were committed, up to the limit, until they are settled.";
+                a_settled_message_does_not_come_back =
+                    "A settled message does not come back, not even when it is published again.";
             }
         }
     };

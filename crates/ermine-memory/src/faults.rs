@@ -15,6 +15,10 @@ pub enum Call {
     LoadPage,
     /// [`EventReader::read_stream`](ermine_core::ports::EventReader::read_stream)
     ReadStream,
+    /// [`EventReader::read_heads`](ermine_core::ports::EventReader::read_heads)
+    ReadHeads,
+    /// [`EventReader::locate`](ermine_core::ports::EventReader::locate)
+    Locate,
     /// [`HighWaterSource::observe`](ermine_core::ports::HighWaterSource::observe)
     Observe,
     /// [`HighWaterSource::explain`](ermine_core::ports::HighWaterSource::explain)
@@ -26,22 +30,36 @@ pub enum Call {
     LoadViews,
     /// [`ViewStore::query`](ermine_core::ports::ViewStore::query)
     Query,
+    /// [`ViewStore::count`](ermine_core::ports::ViewStore::count)
+    Count,
     /// [`ViewStore::commit`](ermine_core::ports::ViewStore::commit)
     Commit,
     /// [`ProgressStore::take_shards`](ermine_core::ports::ProgressStore::take_shards)
     TakeShards,
+    /// [`ProgressStore::place_shard`](ermine_core::ports::ProgressStore::place_shard)
+    PlaceShard,
     /// [`ProgressStore::read_progress`](ermine_core::ports::ProgressStore::read_progress)
     ReadProgress,
     /// [`ProgressStore::statistics`](ermine_core::ports::ProgressStore::statistics)
     Statistics,
     /// [`SchemaAdmin::migrate`](ermine_core::ports::SchemaAdmin::migrate)
     Migrate,
+    /// [`SchemaAdmin::reset`](ermine_core::ports::SchemaAdmin::reset)
+    Reset,
     /// [`SchemaAdmin::check`](ermine_core::ports::SchemaAdmin::check)
     Check,
+    /// [`StreamAdmin::archive_stream`](ermine_core::ports::StreamAdmin::archive_stream)
+    ArchiveStream,
+    /// [`StreamAdmin::skip_events`](ermine_core::ports::StreamAdmin::skip_events)
+    SkipEvents,
+    /// [`Outbox::pending_messages`](ermine_core::ports::Outbox::pending_messages)
+    PendingMessages,
+    /// [`Outbox::settle_messages`](ermine_core::ports::Outbox::settle_messages)
+    SettleMessages,
 }
 
 impl Call {
-    const COUNT: usize = Self::Check as usize + 1;
+    const COUNT: usize = Self::SettleMessages as usize + 1;
 }
 
 /// What goes wrong at one node, on demand: see [`MemoryStore::faults`](crate::MemoryStore::faults).
@@ -117,7 +135,7 @@ impl Faults {
         self.late(Call::Append, nth)
     }
 
-    /// Makes a commit lock its shard and become visible only at the release of the gate, even if the caller has dropped
+    /// Makes a commit lock its shard and what it changes, draw the numbers of events that it appends, and become visible only at the release of the gate, even if the caller has dropped
     /// it by then: the server does not know that.
     #[must_use = "the commit becomes visible when the gate is released"]
     pub fn commit_late(&self, nth: u64) -> Gate {

@@ -55,3 +55,6 @@ pub use faults::{Call, Faults};
 pub use gate::Gate;
 pub use open_append::OpenAppend;
 pub use store::MemoryStore;
+
+/// What kind of store it is; native statements of that kind it refuses too, having no language.
+const KIND: &str = "memory";

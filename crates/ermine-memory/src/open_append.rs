@@ -4,10 +4,10 @@ use ermine_core::{AppendBatch, Appended, Result};
 
 use crate::node::{Shared, Tx};
 
-/// An append that a test holds open: its numbers are drawn, its events invisible until [`commit`](Self::commit).
+/// An append that a test holds open: its numbers are drawn, its changes invisible until [`commit`](Self::commit).
 ///
 /// Dropping it rolls it back. A stream that it appends to is locked against other appends until it ends, and so are its
-/// event ids; two open appends that wait for each other's streams wait for ever.
+/// event ids and the views that it pins or changes; two open appends that wait for each other wait for ever.
 #[derive(Debug)]
 #[must_use = "dropping it rolls it back"]
 pub struct OpenAppend {
@@ -56,7 +56,7 @@ impl OpenAppend {
     /// [`OutcomeUnknown`](ermine_core::ErrorKind::OutcomeUnknown) when a crash or restart has ended the transaction; it is
     /// rolled back then.
     pub fn commit(self) -> Result<()> {
-        self.tx.end(super::state::State::commit_append)
+        self.tx.end(super::state::State::commit)
     }
 
     /// Gives the events up. Their numbers stay drawn.

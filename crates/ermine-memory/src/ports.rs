@@ -2,18 +2,28 @@
 
 mod append;
 mod highwater;
+mod outbox;
 mod progress;
 mod read;
 mod schema;
+mod streams;
 mod view;
 mod wakeup;
 
-use ermine_core::ports::Store;
+use ermine_core::ports::{Outbox, Store, StreamAdmin};
 
-use crate::MemoryStore;
+use crate::{KIND, MemoryStore};
 
 impl Store for MemoryStore {
     fn kind(&self) -> &'static str {
-        "memory"
+        KIND
+    }
+
+    fn stream_admin(&self) -> Option<&dyn StreamAdmin> {
+        Some(self)
+    }
+
+    fn outbox(&self) -> Option<&dyn Outbox> {
+        Some(self)
     }
 }

@@ -1,21 +1,30 @@
 //! What the store holds: plain data and plain functions. Everything happens under one lock, so each function is atomic.
 
 mod append;
+mod columns;
 mod history;
+mod operations;
+mod outbox;
 mod read;
+mod schema;
+mod shards;
+mod staged;
+mod streams;
 mod views;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    mem,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Weak},
 };
 
 use ermine_core::{
-    Clock, Event, EventId, Incarnation, Progress, Result, Seq, ShardName, StoredView, StreamId, TenantId,
-    Timestamp, Uuid, ViewId, ViewTable,
+    Clock, EffectId, Event, EventId, Incarnation, Layout, Progress, Result, Seq, ShardName, SmolStr,
+    StoredView, StreamId, TenantId, Timestamp, Uuid, ViewId, ViewKey, ViewTable,
 };
 use history::{History, Undo};
+use outbox::Messages;
+use staged::Staged;
+use streams::Stream;
 
 use crate::{bell::Doorbell, faults::outcome_unknown};
 
@@ -34,21 +43,30 @@ pub(crate) enum Turn<T> {
 #[derive(Debug)]
 pub(crate) struct State {
     clock: Arc<dyn Clock>,
-    incarnation: Incarnation,
-    migrated: bool,
-    tables: BTreeSet<ViewTable>,
-    /// The last number drawn; rollbacks do not take it back, crashes do.
-    last: Seq,
-    events: BTreeMap<Seq, Event>,
-    streams: HashMap<(TenantId, StreamId), Vec<Seq>>,
-    ids: HashMap<EventId, Seq>,
-    views: HashMap<ViewTable, HashMap<TenantId, BTreeMap<ViewId, StoredView>>>,
-    progress: BTreeMap<ShardName, Progress>,
+    bells: Vec<Weak<Doorbell>>,
     open: BTreeMap<TxId, Transaction>,
     next_tx: u64,
     locks: HashMap<Row, TxId>,
+    data: Data,
     history: History,
-    bells: Vec<Weak<Doorbell>>,
+}
+
+/// What a reset empties.
+#[derive(Debug)]
+struct Data {
+    incarnation: Incarnation,
+    migrated: bool,
+    tables: BTreeMap<ViewTable, Layout>,
+    /// The last number drawn; rollbacks do not take it back, crashes do.
+    last: Seq,
+    events: BTreeMap<Seq, Event>,
+    streams: HashMap<(TenantId, StreamId), Stream>,
+    ids: HashMap<EventId, Seq>,
+    /// Why events are marked as skipped.
+    skipped: BTreeMap<Seq, SmolStr>,
+    views: HashMap<ViewTable, HashMap<TenantId, BTreeMap<ViewId, StoredView>>>,
+    messages: Messages,
+    progress: BTreeMap<ShardName, Progress>,
 }
 
 /// What a transaction can hold against others.
@@ -57,6 +75,8 @@ enum Row {
     Stream(TenantId, StreamId),
     Event(EventId),
     Shard(ShardName),
+    View(ViewTable, ViewKey),
+    Message(EffectId),
 }
 
 #[derive(Debug)]
@@ -65,31 +85,41 @@ struct Transaction {
     application: Option<String>,
     /// The last number anybody had drawn before this transaction drew its first.
     floor: Option<Seq>,
-    staged: Vec<Event>,
+    staged: Staged,
     /// What it holds in `locks`.
     rows: Vec<Row>,
     /// Whom to wake at the commit: those whose bell was armed right after the floor was taken.
     rings: Vec<Arc<Doorbell>>,
 }
 
-impl State {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+impl Data {
+    fn new() -> Self {
         Self {
-            clock,
             incarnation: Incarnation(Uuid::new_v4()),
             migrated: false,
-            tables: BTreeSet::new(),
+            tables: BTreeMap::new(),
             last: Seq::ZERO,
             events: BTreeMap::new(),
             streams: HashMap::new(),
             ids: HashMap::new(),
+            skipped: BTreeMap::new(),
             views: HashMap::new(),
+            messages: Messages::default(),
             progress: BTreeMap::new(),
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            bells: Vec::new(),
             open: BTreeMap::new(),
             next_tx: 1,
             locks: HashMap::new(),
+            data: Data::new(),
             history: History::default(),
-            bells: Vec::new(),
         }
     }
 
@@ -103,18 +133,17 @@ impl State {
     }
 
     pub(crate) fn last(&self) -> Seq {
-        self.last
+        self.data.last
     }
 
     pub(crate) fn begin(&mut self) -> TxId {
         let tx = TxId(self.next_tx);
         self.next_tx += 1;
-        let since = self.clock.now();
         let begun = Transaction {
-            since,
+            since: self.clock.now(),
             application: None,
             floor: None,
-            staged: Vec::new(),
+            staged: Staged::default(),
             rows: Vec::new(),
             rings: Vec::new(),
         };
@@ -126,6 +155,33 @@ impl State {
         if let Some(transaction) = self.open.get_mut(&tx) {
             transaction.application = Some(application);
         }
+    }
+
+    /// Takes the floor, if this is the first time, without drawing a number.
+    pub(crate) fn announce(&mut self, tx: TxId) -> Result<()> {
+        if self.transaction(tx)?.floor.is_some() {
+            return Ok(());
+        }
+        let last = self.data.last;
+        // The bells are looked at after the floor is there to be seen: an observer either sees the floor or is rung for.
+        let rings = self.bells.iter().filter_map(Weak::upgrade).filter(|bell| bell.is_armed()).collect();
+        let transaction = self.transaction_mut(tx)?;
+        transaction.floor = Some(last);
+        transaction.rings = rings;
+        Ok(())
+    }
+
+    /// Makes what a transaction has staged visible, all at once, and rings for it.
+    pub(crate) fn commit(&mut self, tx: TxId) -> Result<()> {
+        let transaction = self.end(tx)?;
+        if transaction.staged.is_empty() {
+            return Ok(());
+        }
+        let rings = if transaction.staged.events.is_empty() { Vec::new() } else { transaction.rings };
+        let undo = self.data.publish(transaction.staged);
+        self.history.push(Undo::Commit(undo), self.data.last);
+        rings.iter().for_each(|bell| bell.ring());
+        Ok(())
     }
 
     /// Ends a transaction without a trace but the numbers it has drawn.
@@ -151,32 +207,14 @@ impl State {
     /// Loses the last `lost` commits, everything that was open, and the knowledge of which numbers were drawn since.
     pub(crate) fn crash(&mut self, lost: usize) {
         self.end_sessions();
-        self.incarnation = Incarnation(Uuid::new_v4());
+        self.data.incarnation = Incarnation(Uuid::new_v4());
         for _ in 0..lost {
             match self.history.pop() {
-                Some(undo) => self.undo(undo),
+                Some(undo) => self.data.undo(undo),
                 None => break,
             }
         }
-        self.last = self.history.last();
-    }
-
-    pub(crate) fn is_migrated(&self) -> bool {
-        self.migrated
-    }
-
-    pub(crate) fn missing_table<'t>(&self, tables: &'t [ViewTable]) -> Option<&'t ViewTable> {
-        tables.iter().find(|table| !self.tables.contains(table))
-    }
-
-    pub(crate) fn migrate(&mut self, tables: &[ViewTable]) {
-        if self.migrated && self.missing_table(tables).is_none() {
-            return;
-        }
-        let before = self.tables.clone();
-        self.tables.extend(tables.iter().cloned());
-        let migrated = mem::replace(&mut self.migrated, true);
-        self.history.push(Undo::Migration { migrated, tables: before }, self.last);
+        self.data.last = self.history.last();
     }
 
     /// The transaction, unless a crash has ended it.
@@ -188,8 +226,23 @@ impl State {
         self.open.get_mut(&tx).ok_or_else(outcome_unknown)
     }
 
+    /// Changes what a transaction has staged, with the rest of the store at hand; an error leaves it as it was.
+    fn change<T>(
+        &mut self,
+        tx: TxId,
+        change: impl FnOnce(&mut Data, &mut Staged, Timestamp) -> Result<T>,
+    ) -> Result<T> {
+        let transaction = self.open.get_mut(&tx).ok_or_else(outcome_unknown)?;
+        let before = transaction.staged.len();
+        let changed = change(&mut self.data, &mut transaction.staged, transaction.since);
+        if changed.is_err() {
+            transaction.staged.truncate(before);
+        }
+        changed
+    }
+
     /// Holds rows that nobody else holds, until the transaction ends.
-    fn hold(&mut self, tx: TxId, rows: Vec<Row>) -> Result<()> {
+    fn hold(&mut self, tx: TxId, rows: impl Iterator<Item = Row>) -> Result<()> {
         let transaction = self.open.get_mut(&tx).ok_or_else(outcome_unknown)?;
         for row in rows {
             if self.locks.insert(row.clone(), tx).is_none() {
@@ -200,28 +253,7 @@ impl State {
     }
 
     /// Whether somebody else holds one of `rows`.
-    fn is_blocked<'r>(&self, tx: TxId, mut rows: impl Iterator<Item = &'r Row>) -> bool {
-        rows.any(|row| self.locks.get(row).is_some_and(|holder| *holder != tx))
-    }
-
-    fn undo(&mut self, undo: Undo) {
-        match undo {
-            Undo::Append(seqs) => seqs.into_iter().rev().for_each(|seq| self.unpublish(seq)),
-            Undo::Shards { progress, views } => {
-                for (shard, before) in progress.into_iter().rev() {
-                    match before {
-                        Some(before) => self.progress.insert(shard, before),
-                        None => self.progress.remove(&shard),
-                    };
-                }
-                for (table, key, before) in views.into_iter().rev() {
-                    self.put_view(&table, &key, before);
-                }
-            }
-            Undo::Migration { migrated, tables } => {
-                self.migrated = migrated;
-                self.tables = tables;
-            }
-        }
+    fn is_blocked(&self, tx: TxId, mut rows: impl Iterator<Item = Row>) -> bool {
+        !self.locks.is_empty() && rows.any(|row| self.locks.get(&row).is_some_and(|holder| *holder != tx))
     }
 }

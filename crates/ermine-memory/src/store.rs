@@ -26,6 +26,9 @@ use crate::{
 ///   early or too late, as with a server.
 /// - A view's table comes into being when it is first written to; only [`check`](ermine_core::ports::SchemaAdmin::check)
 ///   minds whether [`migrate`](ermine_core::ports::SchemaAdmin::migrate) was called.
+/// - Rows of flat tables are JSON like other views, and as strict as in a database: what a column cannot hold is refused,
+///   and what has several spellings comes back in one.
+/// - It has no language: native statements are refused, its own kind's too.
 /// - Times of events and progress are those of its [`Clock`]; doorbells and waits go by tokio's time, which tests can pause.
 #[derive(Clone)]
 pub struct MemoryStore {
@@ -83,7 +86,7 @@ impl MemoryStore {
     }
 
     /// A crash that also loses the last `commits` commits of the whole store, of which at most 1,000 are remembered.
-    /// Appends, batches, takings of shards and migrations are commits.
+    /// Whatever changes the store is a commit; a [`reset`](ermine_core::ports::SchemaAdmin::reset) forgets those before it.
     pub fn crash_losing(&self, commits: usize) {
         self.node.shared.state().crash(commits);
         self.node.shared.cut();

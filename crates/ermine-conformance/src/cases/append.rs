@@ -1,13 +1,26 @@
+mod inline;
+
 use std::collections::BTreeSet;
 
 use ermine_core::{
-    AppendBatch, ErrorKind, EventId, ExpectedVersion, StreamAppend, TenantId, Version, ports::Store,
+    AppendBatch, ErrorKind, EventFilter, EventId, ExpectedVersion, Seq, StreamAppend, StreamType, TenantId,
+    Version, ports::Store,
 };
 
 use crate::{
     Outcome, Stop,
-    bench::{Bench, at_most, batch, body, event, json, log, observe, stream, texts},
+    bench::{
+        Bench, HAPPENED, at_most, batch, body, event, json, last, log, names, observe, request, stream,
+        stream_admin, tenant, texts,
+    },
     outcome::{ensure, ensure_eq, ensure_kind},
+};
+
+pub(crate) use inline::{
+    a_repeated_append_does_not_repeat_its_operations,
+    a_view_conflict_names_both_versions_and_draws_no_number,
+    one_of_two_appends_that_pin_an_absent_view_is_a_conflict,
+    operations_take_effect_with_the_events_or_not_at_all,
 };
 
 pub(crate) async fn all_streams_of_a_batch_are_appended_or_none(bench: &Bench<'_>) -> Outcome {
@@ -173,6 +186,64 @@ pub(crate) async fn bodies_over_a_megabyte_come_back(bench: &Bench<'_>) -> Outco
         ensure_eq!(found.len(), 1, "events that came back");
         ensure!(json(&found[0].body)? == large, "a body of over a megabyte came back changed");
     }
+    Ok(())
+}
+
+pub(crate) async fn a_stream_keeps_the_type_of_its_first_append(bench: &Bench<'_>) -> Outcome {
+    let store = bench.ready().await?;
+    // What each append of the one event says of its stream's type, in this order.
+    let said = [
+        ("trip", Some("trip")),
+        ("plain", None),
+        ("trip", None),
+        ("trip", Some("car")),
+        ("plain", Some("trip")),
+        ("car", Some("car")),
+    ];
+    for (id, kind) in said {
+        let mut append = StreamAppend::new(stream(id), vec![event(id)]);
+        append.stream_type = kind.map(StreamType::new).transpose()?;
+        store.append(AppendBatch::new().stream(append)).await?;
+    }
+    for (kind, wanted) in [("trip", vec!["trip"; 3]), ("car", vec!["car"]), ("bus", Vec::new())] {
+        let seen = observe(&*store).await?;
+        let filter = EventFilter::new(names(&[HAPPENED]), []).for_streams_of(Some(StreamType::new(kind)?));
+        let page =
+            store.load_page(request(seen.incarnation, Seq::ZERO, seen.highest_visible, filter)?).await?;
+        let found: Vec<_> = page.events.iter().map(|event| event.stream.to_string()).collect();
+        ensure_eq!(found, wanted, "the streams of the events in streams of type {kind}");
+    }
+    Ok(())
+}
+
+pub(crate) async fn an_archived_stream_refuses_events(bench: &Bench<'_>) -> Outcome {
+    let store = bench.ready().await?;
+    let admin = stream_admin(&*store)?;
+    let early = batch(&[("a", 2)]).idempotent();
+    let first = store.append(early.clone()).await?;
+    let archived = admin.archive_stream(&TenantId::default(), &stream("a")).await?;
+    let before = last(&*store).await?;
+    for expected in [ExpectedVersion::Any, ExpectedVersion::Exact(archived.version())] {
+        // A stream that is fine comes first: its numbers must not be drawn either.
+        let fine = StreamAppend::new(stream("b"), vec![event("b 1")]);
+        let ended = StreamAppend::new(stream("a"), vec![event("a 4")]).expecting(expected);
+        let refused = store.append(AppendBatch::new().stream(fine).stream(ended)).await;
+        ensure_kind!(refused, ErrorKind::Archived { .. }, "the second stream is archived");
+        if let Err(error) = &refused
+            && let ErrorKind::Archived { stream: named } = error.kind()
+        {
+            ensure_eq!(*named, stream("a"), "the stream of the refusal");
+        }
+    }
+    ensure_eq!(last(&*store).await?, before, "the last number drawn after refusals");
+    ensure_eq!(log(&*store).await?.len(), 2, "events after refusals");
+
+    let again = store.append(early).await?;
+    ensure!(again.repeated, "a repeated append to a stream that was archived since is not said to be one");
+    ensure_eq!(again.position, first.position, "the position of that append");
+    let namesake = StreamAppend::new(stream("a"), vec![event("a 1")]).for_tenant(tenant("acme"));
+    let namesake = store.append(AppendBatch::new().stream(namesake)).await?;
+    ensure_eq!(namesake.version(), Version::FIRST, "the version of another tenant's stream of the same name");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-use ermine_core::{Epoch, ErrorKind, Seq, ShardName, TakenShard};
+use ermine_core::{Epoch, ErrorKind, Seq, ShardName, TakenShard, ports::Store};
 
 use crate::{
     Outcome, Stop,
@@ -87,6 +87,72 @@ pub(crate) async fn shards_are_taken_in_order_all_or_none(bench: &Bench<'_>) -> 
         }
     }
     Err(Stop::Skipped("taking shards asks to be polled more than 100 times".into()))
+}
+
+pub(crate) async fn placing_a_shard_raises_its_epoch_and_sets_its_progress(bench: &Bench<'_>) -> Outcome {
+    let (store, other) = (bench.ready().await?, bench.other().await?);
+    let (balance, shard) = (table("Balance", 1), shard("Balance", 1));
+    let mut worker = Worker::take(&*store, shard.clone()).await?;
+    worker.commit(&*store, 5, vec![put(&balance, "a", 5)]).await?;
+    for to in [2, 2, 100, 0] {
+        let stale = worker.next(200, vec![put(&balance, "a", 200)]);
+        let placed = other.place_shard(&shard, Seq::new(to)).await?;
+        ensure_eq!((&placed.shard, placed.seq), (&shard, Seq::new(to)), "a shard that was placed at {to}");
+        ensure!(worker.batch.epoch < placed.epoch, "placing a shard at {to} did not raise its epoch");
+        let stored = progress(&*store, &shard).await?;
+        ensure_eq!((stored.seq, stored.epoch), (placed.seq, placed.epoch), "what is stored of the shard");
+        ensure_kind!(
+            store.commit(stale).await,
+            ErrorKind::Fenced { .. },
+            "a commit in the epoch before the placing"
+        );
+        ensure_eq!(values(&*store, &balance, &["a"]).await?, [Some(5)], "a view after its shard was placed");
+        worker.take_over(vec![placed])?;
+    }
+    worker.commit(&*other, 3, vec![put(&balance, "a", 6)]).await?;
+    ensure_eq!(
+        progress(&*store, &shard).await?.seq,
+        Seq::new(3),
+        "progress after a commit from where it was placed"
+    );
+    let new = self::shard("Ride", 1);
+    let placed = store.place_shard(&new, Seq::new(7)).await?;
+    ensure_eq!(
+        Worker::take(&*store, new).await?.batch.from,
+        placed.seq,
+        "where a new shard starts that was placed"
+    );
+    placing_waits_for_a_commit_in_flight(&*store, &*other, worker).await
+}
+
+async fn placing_waits_for_a_commit_in_flight(
+    store: &dyn Store,
+    other: &dyn Store,
+    mut worker: Worker,
+) -> Outcome {
+    for round in 0..48_usize {
+        let (to, rewound) = (worker.batch.from.next(), Seq::new(1));
+        let commit = async {
+            give_way(round % 24).await;
+            store.commit(worker.next(to.get(), vec![put(&table("Balance", 1), "a", to.get())])).await
+        };
+        let place = async {
+            give_way(12).await;
+            other.place_shard(&worker.batch.shard, rewound).await
+        };
+        let (committed, placed) = tokio::join!(commit, place);
+        if let Err(error) = &committed {
+            ensure!(matches!(error.kind(), ErrorKind::Fenced { .. }), "a commit met a placing: {error:?}");
+        }
+        worker.take_over(vec![placed?])?;
+        let stored = progress(store, &worker.batch.shard).await?;
+        ensure_eq!(
+            (stored.seq, stored.epoch),
+            (rewound, worker.batch.epoch),
+            "what is stored after the placing"
+        );
+    }
+    Ok(())
 }
 
 pub(crate) async fn progress_survives_a_restart(bench: &Bench<'_>) -> Outcome {

@@ -1,3 +1,5 @@
+mod places;
+
 use ermine_core::{
     AppendBatch, ErrorKind, Event, EventFilter, EventRange, Incarnation, NewEvent, PageRequest, Seq,
     StreamAppend, TenantId, UnknownEvent, Uuid, Version, ports::Store,
@@ -10,6 +12,11 @@ use crate::{
         patiently, request, stream, tenant, type_name, typed,
     },
     outcome::{ensure, ensure_eq, ensure_kind},
+};
+
+pub(crate) use places::{
+    a_filter_by_stream_type_leaves_out_other_streams, heads_are_read_in_the_order_of_the_request,
+    locating_finds_the_first_event_at_or_after_a_place, skipped_events_are_left_out_and_named,
 };
 
 pub(crate) async fn a_page_holds_every_wanted_event_in_order(bench: &Bench<'_>) -> Outcome {

@@ -1,6 +1,6 @@
 use ermine_conformance::{CASES, Case};
 
-const PORTS: [(&str, &str); 7] = [
+const PORTS: [(&str, &str); 9] = [
     ("append", include_str!("../../../ermine-core/src/ports/append.rs")),
     ("read", include_str!("../../../ermine-core/src/ports/read.rs")),
     ("highwater", include_str!("../../../ermine-core/src/ports/highwater.rs")),
@@ -8,6 +8,8 @@ const PORTS: [(&str, &str); 7] = [
     ("view", include_str!("../../../ermine-core/src/ports/view.rs")),
     ("progress", include_str!("../../../ermine-core/src/ports/progress.rs")),
     ("schema", include_str!("../../../ermine-core/src/ports/schema.rs")),
+    ("streams", include_str!("../../../ermine-core/src/ports/streams.rs")),
+    ("outbox", include_str!("../../../ermine-core/src/ports/outbox.rs")),
 ];
 
 /// The lines under *Contract* in the docs of a port.

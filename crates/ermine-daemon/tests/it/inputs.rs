@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use ermine_core::{ErrorKind, single_stream};
 use ermine_memory::MemoryStore;
 

@@ -8,5 +8,6 @@ mod handover;
 mod inputs;
 mod pipeline;
 mod rebuild;
+mod shared;
 mod shutdown;
 mod support;

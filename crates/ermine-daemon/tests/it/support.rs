@@ -146,3 +146,22 @@ pub(crate) async fn km(store: &MemoryStore, stream: &str) -> Option<Vec<u64>> {
     let view = store.load_views(&table, &[key]).await.unwrap().remove(0)?;
     Some(view.body.decode::<Trip>().unwrap().km)
 }
+
+/// Counts events, and those that came before the stream's trip had seen them.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    pub(crate) events: u64,
+    pub(crate) ahead: u64,
+}
+
+impl Aggregate for Seen {
+    type Event = TripEvent;
+
+    fn evolve(seen: Option<Self>, event: &Recorded<TripEvent>) -> Result<Option<Self>, ApplyError> {
+        let mut seen = seen.unwrap_or_default();
+        let trip = event.looked_up::<Trip>(event.stream()).map_or(0, |trip| trip.km.len() as u64);
+        seen.events += 1;
+        seen.ahead += u64::from(trip < event.version().get());
+        Ok(Some(seen))
+    }
+}

@@ -26,7 +26,7 @@ impl MemoryStore {
             return self.node.shared.turn(stage_and_commit).await;
         };
         let appended = self.node.shared.turn(|state| state.stage(id, batch)).await?;
-        let commit = move |state: &mut State, id: TxId| state.commit_append(id).map(|()| appended);
+        let commit = move |state: &mut State, id: TxId| state.commit(id).map(|()| appended);
         tx.end_at(gate, commit).await
     }
 }

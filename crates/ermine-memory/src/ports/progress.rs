@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use ermine_core::{Progress, Result, ShardName, Statistics, TakenShard, ports::ProgressStore};
+use ermine_core::{Progress, Result, Seq, ShardName, Statistics, TakenShard, ports::ProgressStore};
 
 use crate::{Call, MemoryStore, node::Tx};
 
@@ -9,7 +9,14 @@ impl ProgressStore for MemoryStore {
         let entered = self.node.enter(Call::TakeShards).await?;
         let tx = Tx::begin(&self.node.shared);
         let taken = self.node.shared.turn(|state| state.take_shards(tx.id, shards)).await;
-        entered.answer(Ok(taken)).await
+        entered.answer(taken).await
+    }
+
+    async fn place_shard(&self, shard: &ShardName, seq: Seq) -> Result<TakenShard> {
+        let entered = self.node.enter(Call::PlaceShard).await?;
+        let tx = Tx::begin(&self.node.shared);
+        let placed = self.node.shared.turn(|state| state.place_shard(tx.id, shard, seq)).await;
+        entered.answer(placed).await
     }
 
     async fn read_progress(&self) -> Result<Vec<Progress>> {

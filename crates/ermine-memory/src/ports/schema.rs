@@ -10,7 +10,14 @@ use crate::{Call, MemoryStore};
 impl SchemaAdmin for MemoryStore {
     async fn migrate(&self, registration: &Registration) -> Result<()> {
         let entered = self.node.enter(Call::Migrate).await?;
-        self.node.shared.state().migrate(&registration.tables);
+        let migrated = self.node.shared.state().migrate(registration);
+        entered.answer(migrated).await
+    }
+
+    async fn reset(&self, registration: &Registration) -> Result<()> {
+        let entered = self.node.enter(Call::Reset).await?;
+        self.node.shared.state().reset(registration);
+        self.node.shared.changed();
         entered.answer(Ok(())).await
     }
 
@@ -21,9 +28,9 @@ impl SchemaAdmin for MemoryStore {
             let missing = state.missing_table(&registration.tables);
             match (state.is_migrated(), missing) {
                 (false, _) => Err(refused("the memory store has not been migrated: call migrate first")),
-                (true, Some(table)) => {
-                    Err(refused(format!("there is no table for views of {table}: call migrate again")))
-                }
+                (true, Some(table)) => Err(refused(format!(
+                    "there is no table for views of {table} as it is registered: call migrate again"
+                ))),
                 (true, None) => Ok(vec![Check {
                     what: "the memory store is migrated".into(),
                     detail: format!("{} tables for views", registration.tables.len()),

@@ -1,11 +1,7 @@
 use async_trait::async_trait;
 use ermine_core::{Result, ShardBatch, StoredView, ViewId, ViewKey, ViewQuery, ViewTable, ports::ViewStore};
 
-use crate::{
-    Call, Gate, MemoryStore,
-    node::Tx,
-    state::{State, TxId},
-};
+use crate::{Call, Gate, MemoryStore, node::Tx, state::State};
 
 #[async_trait]
 impl ViewStore for MemoryStore {
@@ -18,25 +14,31 @@ impl ViewStore for MemoryStore {
     async fn query(&self, query: ViewQuery) -> Result<Vec<(ViewId, StoredView)>> {
         let entered = self.node.enter(Call::Query).await?;
         let views = self.node.shared.state().query(&query);
-        entered.answer(Ok(views)).await
+        entered.answer(views).await
+    }
+
+    async fn count(&self, query: ViewQuery) -> Result<u64> {
+        let entered = self.node.enter(Call::Count).await?;
+        let count = self.node.shared.state().count(&query);
+        entered.answer(count).await
     }
 
     async fn commit(&self, batch: ShardBatch) -> Result<()> {
         let entered = self.node.enter(Call::Commit).await?;
-        let answer = self.commit_now(batch, entered.late.as_ref()).await;
+        let answer = self.commit_now(&batch, entered.late.as_ref()).await;
         entered.answer(answer).await
     }
 }
 
 impl MemoryStore {
-    async fn commit_now(&self, batch: ShardBatch, late: Option<&Gate>) -> Result<()> {
+    async fn commit_now(&self, batch: &ShardBatch, late: Option<&Gate>) -> Result<()> {
         let tx = Tx::begin(&self.node.shared);
         let id = tx.id;
-        self.node.shared.turn(|state| state.lock_shard(id, &batch)).await?;
-        let commit = move |state: &mut State, id: TxId| state.commit_shard(id, batch);
-        match late {
-            Some(gate) => tx.end_at(gate, commit).await,
-            None => tx.end(commit),
-        }
+        let Some(gate) = late else {
+            // Nobody sees the transaction open: everything happens under one lock.
+            return self.node.shared.turn(|state| state.stage_and_commit_shard(id, batch)).await;
+        };
+        self.node.shared.turn(|state| state.stage_shard(id, batch)).await?;
+        tx.end_at(gate, State::commit).await
     }
 }

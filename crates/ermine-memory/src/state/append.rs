@@ -1,79 +1,108 @@
-use std::{collections::HashMap, sync::Weak};
+use std::{collections::HashMap, iter};
 
 use ermine_core::{
-    AppendBatch, Appended, Error, ErrorKind, Event, EventId, NewEvent, Position, Result, Seq, StreamAppend,
-    Version, VersionConflict,
+    AppendBatch, Appended, Error, ErrorKind, Event, EventId, NewEvent, Operation, Position, Result, Seq,
+    StreamAppend, StreamId, StreamType, TenantId, Timestamp, Version, VersionConflict, ViewConflict, ViewPin,
 };
 
-use super::{Row, State, Turn, TxId, Undo};
+use super::{
+    Data, Row, State, Turn, TxId,
+    operations::rows_of_operation,
+    staged::{Staged, StagedEvent},
+};
 
 impl State {
-    /// Takes the floor, if this is the first time, without drawing a number.
-    pub(crate) fn announce(&mut self, tx: TxId) -> Result<()> {
-        let last = self.last;
-        if self.transaction(tx)?.floor.is_some() {
-            return Ok(());
-        }
-        // The bells are looked at after the floor is there to be seen: an observer either sees the floor or is rung for.
-        let rings = self.bells.iter().filter_map(Weak::upgrade).filter(|bell| bell.is_armed()).collect();
-        let transaction = self.transaction_mut(tx)?;
-        transaction.floor = Some(last);
-        transaction.rings = rings;
-        Ok(())
-    }
-
-    /// Draws numbers for a batch and keeps its events until the transaction ends; on an error nothing has changed.
+    /// Draws numbers for a batch and keeps its changes until the transaction ends; on an error nothing has changed.
     pub(crate) fn stage(&mut self, tx: TxId, batch: &AppendBatch) -> Turn<Result<Appended>> {
-        let rows: Vec<Row> = batch.streams().iter().flat_map(rows_of).collect();
-        if self.is_blocked(tx, rows.iter()) {
+        let rows: Vec<Row> = rows_of_append(&self.data, batch).collect();
+        if self.is_blocked(tx, rows.iter().cloned()) {
             return Turn::Blocked;
         }
-        Turn::Done(self.try_stage(tx, batch, rows))
+        Turn::Done(self.try_stage(tx, batch).and_then(|appended| {
+            if !appended.repeated {
+                self.hold(tx, rows.into_iter())?;
+            }
+            Ok(appended)
+        }))
     }
 
     /// Both at once: nobody sees the transaction open.
     pub(crate) fn stage_and_commit(&mut self, tx: TxId, batch: &AppendBatch) -> Turn<Result<Appended>> {
-        match self.stage(tx, batch) {
-            Turn::Done(Ok(appended)) => Turn::Done(self.commit_append(tx).map(|()| appended)),
-            turn => turn,
+        if self.is_blocked(tx, rows_of_append(&self.data, batch)) {
+            return Turn::Blocked;
         }
+        Turn::Done(self.try_stage(tx, batch).and_then(|appended| self.commit(tx).map(|()| appended)))
     }
 
-    fn try_stage(&mut self, tx: TxId, batch: &AppendBatch, rows: Vec<Row>) -> Result<Appended> {
+    fn try_stage(&mut self, tx: TxId, batch: &AppendBatch) -> Result<Appended> {
         batch.check()?;
-        if let Some(first_time) = self.look_for_ids(tx, batch)? {
+        let staged = &self.transaction(tx)?.staged;
+        if let Some(first_time) = self.data.look_for_ids(staged, batch)? {
             return Ok(first_time);
         }
-        let before = batch.streams().iter().map(|s| self.check_version(tx, s)).collect::<Result<Vec<_>>>()?;
+        let versions = |append| self.data.check_version(staged, append);
+        let before = batch.streams().iter().map(versions).collect::<Result<Vec<_>>>()?;
+        batch.pins().iter().try_for_each(|pin| self.data.check_pin(staged, pin))?;
+        // Operations come before the numbers: they may be refused.
+        self.change(tx, |data, staged, _| {
+            batch.operations().iter().try_for_each(|operation| match operation {
+                Operation::Append { .. } | Operation::Publish(_) => {
+                    Err(Error::configuration("an append cannot append or publish by its operations"))
+                }
+                _ => data.operate(staged, operation),
+            })
+        })?;
         self.announce(tx)?;
-        self.hold(tx, rows)?;
-        let mut last = self.last;
-        let transaction = self.transaction_mut(tx)?;
-        for (append, before) in batch.streams().iter().zip(&before) {
-            for (nth, new) in append.events.iter().enumerate() {
-                last = last.next();
-                transaction.staged.push(Event {
-                    seq: last,
-                    id: new.id(),
-                    tenant: append.tenant.clone(),
-                    stream: append.stream.clone(),
-                    version: before.plus(nth + 1),
-                    type_name: new.type_name().clone(),
-                    body: new.body().clone(),
-                    recorded_at: transaction.since,
-                    metadata: new.metadata().cloned().map(Box::new),
-                });
+        self.change(tx, |data, staged, since| {
+            let mut last = data.last;
+            for (append, before) in batch.streams().iter().zip(&before) {
+                let of = (&append.tenant, &append.stream);
+                for (nth, new) in append.events.iter().enumerate() {
+                    let stream_type = append.stream_type.clone();
+                    last = data.draw(staged, of, stream_type, before.plus(nth + 1), since, new);
+                }
             }
-        }
-        let recorded_at = transaction.since;
-        self.last = last;
-        let versions = batch.streams().iter().zip(before).map(|(s, b)| b.plus(s.events.len())).collect();
-        Ok(Appended { position: Position::new(last), versions, recorded_at, repeated: false })
+            let versions = batch.streams().iter().zip(&before).map(|(s, b)| b.plus(s.events.len())).collect();
+            Ok(Appended { position: Position::new(last), versions, recorded_at: since, repeated: false })
+        })
+    }
+}
+
+impl Data {
+    /// Draws the next number for an event that stays invisible until its transaction ends.
+    pub(super) fn draw(
+        &mut self,
+        staged: &mut Staged,
+        (tenant, stream): (&TenantId, &StreamId),
+        stream_type: Option<StreamType>,
+        version: Version,
+        recorded_at: Timestamp,
+        new: &NewEvent,
+    ) -> Seq {
+        self.last = self.last.next();
+        let event = Event {
+            seq: self.last,
+            id: new.id(),
+            tenant: tenant.clone(),
+            stream: stream.clone(),
+            version,
+            type_name: new.type_name().clone(),
+            body: new.body().clone(),
+            recorded_at,
+            metadata: new.metadata().cloned().map(Box::new),
+        };
+        staged.events.push(StagedEvent { event, stream_type, archives: false });
+        self.last
+    }
+
+    /// Whether an event of this id is recorded, as a transaction sees it that has staged this.
+    pub(super) fn is_recorded(&self, staged: &Staged, id: EventId) -> bool {
+        self.ids.contains_key(&id) || staged.events.iter().any(|mine| mine.event.id == id)
     }
 
     /// The answer of the first time, where the whole batch is recorded already.
-    fn look_for_ids(&self, tx: TxId, batch: &AppendBatch) -> Result<Option<Appended>> {
-        let mine: HashMap<EventId, &Event> = self.transaction(tx)?.staged.iter().map(|e| (e.id, e)).collect();
+    fn look_for_ids(&self, staged: &Staged, batch: &AppendBatch) -> Result<Option<Appended>> {
+        let mine: HashMap<EventId, &Event> = staged.events.iter().map(|e| (e.event.id, &e.event)).collect();
         let find = |new: &NewEvent| {
             let recorded = self.ids.get(&new.id()).and_then(|seq| self.events.get(seq));
             recorded.or_else(|| mine.get(&new.id()).copied())
@@ -105,12 +134,8 @@ impl State {
     }
 
     /// The stream's version as this transaction sees it, if the append may go on from there.
-    fn check_version(&self, tx: TxId, append: &StreamAppend) -> Result<Version> {
-        let key = (append.tenant.clone(), append.stream.clone());
-        let recorded = self.streams.get(&key).map_or(0, Vec::len);
-        let staged = &self.transaction(tx)?.staged;
-        let staged = staged.iter().filter(|e| e.stream == append.stream && e.tenant == append.tenant).count();
-        let actual = Version::ZERO.plus(recorded + staged);
+    fn check_version(&self, staged: &Staged, append: &StreamAppend) -> Result<Version> {
+        let actual = self.version(staged, &append.tenant, &append.stream)?;
         if append.expected.admits(actual) {
             return Ok(actual);
         }
@@ -122,39 +147,36 @@ impl State {
         }))
     }
 
-    /// Makes what a transaction has staged visible, and rings for it.
-    pub(crate) fn commit_append(&mut self, tx: TxId) -> Result<()> {
-        let transaction = self.end(tx)?;
-        if transaction.staged.is_empty() {
+    fn check_pin(&self, staged: &Staged, pin: &ViewPin) -> Result<()> {
+        let actual = self.view(staged, &pin.table, &pin.key).map(|view| view.version);
+        if actual == pin.version {
             return Ok(());
         }
-        let seqs = transaction.staged.iter().map(|event| event.seq).collect();
-        for event in transaction.staged {
-            self.ids.insert(event.id, event.seq);
-            self.streams.entry((event.tenant.clone(), event.stream.clone())).or_default().push(event.seq);
-            self.events.insert(event.seq, event);
-        }
-        self.history.push(Undo::Append(seqs), self.last);
-        transaction.rings.iter().for_each(|bell| bell.ring());
-        Ok(())
-    }
-
-    pub(super) fn unpublish(&mut self, seq: Seq) {
-        let Some(event) = self.events.remove(&seq) else { return };
-        self.ids.remove(&event.id);
-        let key = (event.tenant, event.stream);
-        if let Some(stream) = self.streams.get_mut(&key) {
-            stream.pop();
-            if stream.is_empty() {
-                self.streams.remove(&key);
-            }
-        }
+        Err(Error::view_conflict(ViewConflict {
+            table: pin.table.clone(),
+            key: pin.key.clone(),
+            expected: pin.version,
+            actual,
+        }))
     }
 }
 
-fn rows_of(append: &StreamAppend) -> impl Iterator<Item = Row> + '_ {
-    let stream = Row::Stream(append.tenant.clone(), append.stream.clone());
-    std::iter::once(stream).chain(append.events.iter().map(|event| Row::Event(event.id())))
+fn rows_of_append<'b>(data: &'b Data, batch: &'b AppendBatch) -> impl Iterator<Item = Row> + 'b {
+    let streams = batch.streams().iter().flat_map(|append| rows_of_events(append.into(), &append.events));
+    let pins = batch.pins().iter().map(|pin| Row::View(pin.table.clone(), pin.key.clone()));
+    let operations = batch.operations().iter().flat_map(|operation| rows_of_operation(data, operation));
+    streams.chain(pins).chain(operations)
+}
+
+/// The rows of events that go to one stream.
+pub(super) fn rows_of_events(stream: Row, events: &[NewEvent]) -> impl Iterator<Item = Row> + '_ {
+    iter::once(stream).chain(events.iter().map(|event| Row::Event(event.id())))
+}
+
+impl From<&StreamAppend> for Row {
+    fn from(append: &StreamAppend) -> Self {
+        Self::Stream(append.tenant.clone(), append.stream.clone())
+    }
 }
 
 fn duplicate(id: EventId) -> Error {

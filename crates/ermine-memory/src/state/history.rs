@@ -1,6 +1,8 @@
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use ermine_core::{Progress, Seq, ShardName, StoredView, ViewKey, ViewTable};
+use ermine_core::{EffectId, Layout, Message, Progress, Seq, ShardName, ViewTable};
+
+use super::{Data, staged::Change};
 
 /// The most recent commits that a crash can lose; older ones count as flushed.
 const KEPT: usize = 1000;
@@ -15,15 +17,25 @@ pub(super) struct History {
 /// What takes one commit back.
 #[derive(Debug)]
 pub(super) enum Undo {
-    Append(Vec<Seq>),
-    Shards {
-        progress: Vec<(ShardName, Option<Progress>)>,
-        views: Vec<(ViewTable, ViewKey, Option<StoredView>)>,
-    },
+    Commit(Committed),
+    /// Marks on events.
+    Skipped(Vec<Seq>),
+    /// Messages with the places they had.
+    Settled(Vec<(u64, Message)>),
     Migration {
         migrated: bool,
-        tables: BTreeSet<ViewTable>,
+        tables: BTreeMap<ViewTable, Layout>,
+        views: Vec<Change>,
     },
+}
+
+/// What a transaction has changed, with what was there before.
+#[derive(Debug)]
+pub(super) struct Committed {
+    pub(super) events: Vec<Seq>,
+    pub(super) views: Vec<Change>,
+    pub(super) messages: Vec<EffectId>,
+    pub(super) progress: Vec<(ShardName, Option<Progress>)>,
 }
 
 impl History {
@@ -44,5 +56,26 @@ impl History {
     /// The last number that the commits which are left prove to have been drawn.
     pub(super) fn last(&self) -> Seq {
         self.commits.back().map_or(self.flushed, |(_, last)| *last)
+    }
+}
+
+impl Data {
+    pub(super) fn undo(&mut self, undo: Undo) {
+        match undo {
+            Undo::Commit(commit) => self.take_back(commit),
+            Undo::Skipped(seqs) => {
+                for seq in seqs {
+                    self.skipped.remove(&seq);
+                }
+            }
+            Undo::Settled(messages) => self.messages.unsettle(messages),
+            Undo::Migration { migrated, tables, views } => {
+                self.migrated = migrated;
+                self.tables = tables;
+                for (table, key, before) in views.into_iter().rev() {
+                    self.put_view(&table, &key, before);
+                }
+            }
+        }
     }
 }

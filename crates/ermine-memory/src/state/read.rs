@@ -1,8 +1,9 @@
 use std::{num::NonZeroUsize, ops::Bound};
 
 use ermine_core::{
-    Admission, Error, Event, EventPage, EventRange, Evidence, Holder, HolderId, Observation, PageRequest,
-    Result, Seq, SmolStr, Statistics, StreamId, TenantId, UnknownEvent, Version,
+    Admission, Error, Event, EventPage, EventRange, Evidence, Holder, HolderId, LogEntry, LogPoint,
+    Observation, PageRequest, Result, Seq, SkippedEvent, SmolStr, Statistics, StreamId, StreamType, TenantId,
+    UnknownEvent, Version,
 };
 
 use super::State;
@@ -10,26 +11,34 @@ use crate::EvidenceKind;
 
 impl State {
     pub(crate) fn load_page(&self, request: &PageRequest) -> Result<EventPage> {
-        if request.incarnation != self.incarnation {
+        if request.incarnation != self.data.incarnation {
             return Err(Error::rewound());
         }
         let (floor, ceiling) = (request.range.floor(), request.range.ceiling());
-        let mut page = EventPage { range: request.range, events: Vec::new(), unknown: Vec::new() };
+        let mut page = EventPage::empty(request.range);
         let mut bytes = 0;
-        for (seq, event) in self.events.range((Bound::Excluded(floor), Bound::Included(ceiling))) {
+        for (seq, event) in self.data.events.range((Bound::Excluded(floor), Bound::Included(ceiling))) {
             match request.filter.admit(&event.type_name) {
                 Admission::Other => continue,
-                Admission::Wanted => {
-                    bytes += event.body.len();
-                    page.events.push(event.clone());
-                }
+                Admission::Wanted if !self.is_of(event, request.filter.stream_type()) => continue,
+                Admission::Wanted => match self.data.skipped.get(seq) {
+                    Some(reason) => page.skipped.push(SkippedEvent {
+                        seq: *seq,
+                        stream: event.stream.clone(),
+                        reason: reason.clone(),
+                    }),
+                    None => {
+                        bytes += event.body.len();
+                        page.events.push(event.clone());
+                    }
+                },
                 Admission::Unknown => page.unknown.push(UnknownEvent {
                     seq: *seq,
                     stream: event.stream.clone(),
                     type_name: event.type_name.clone(),
                 }),
             }
-            let count = page.events.len() + page.unknown.len();
+            let count = page.events.len() + page.unknown.len() + page.skipped.len();
             if count >= request.events_max.get() || bytes >= request.bytes_max {
                 page.range = EventRange::new(floor, *seq).unwrap_or(request.range);
                 break;
@@ -45,9 +54,29 @@ impl State {
         after: Version,
         limit: NonZeroUsize,
     ) -> Vec<Event> {
-        let seqs = self.streams.get(&(tenant.clone(), stream.clone()));
-        let events = seqs.into_iter().flatten().filter_map(|seq| self.events.get(seq));
+        let stored = self.data.stream(tenant, stream);
+        let seqs = stored.into_iter().flat_map(|stored| &stored.seqs);
+        let events = seqs.filter_map(|seq| self.data.events.get(seq));
         events.filter(|event| event.version > after).take(limit.get()).cloned().collect()
+    }
+
+    /// Whether the event belongs to a stream of that type, where one is asked for.
+    fn is_of(&self, event: &Event, wanted: Option<&StreamType>) -> bool {
+        let stored = || self.data.stream(&event.tenant, &event.stream)?.stream_type.as_ref();
+        wanted.is_none_or(|wanted| stored() == Some(wanted))
+    }
+
+    pub(crate) fn locate(&self, point: LogPoint) -> Option<LogEntry> {
+        let found = match point {
+            LogPoint::After(seq) => self
+                .data
+                .events
+                .range((Bound::Excluded(seq), Bound::Unbounded))
+                .map(|(_, event)| event)
+                .next(),
+            LogPoint::Since(moment) => self.data.events.values().find(|event| event.recorded_at >= moment),
+        };
+        found.map(|event| LogEntry { seq: event.seq, recorded_at: event.recorded_at })
     }
 
     /// Everything under one lock: an observation whose reads happen to have nothing between them.
@@ -61,10 +90,10 @@ impl State {
             EvidenceKind::Visible => self.visible(mark),
         };
         Observation {
-            incarnation: self.incarnation,
-            last: self.last,
+            incarnation: self.data.incarnation,
+            last: self.data.last,
             evidence,
-            last_again: self.last,
+            last_again: self.data.last,
             highest_visible: self.highest(),
             at: self.clock.now(),
         }
@@ -72,7 +101,7 @@ impl State {
 
     fn visible(&self, mark: Seq) -> Evidence {
         let mut contiguous = mark;
-        for seq in self.events.range((Bound::Excluded(mark), Bound::Unbounded)).map(|(seq, _)| *seq) {
+        for seq in self.data.events.range((Bound::Excluded(mark), Bound::Unbounded)).map(|(seq, _)| *seq) {
             if seq > contiguous.next() {
                 return Evidence::Visible { contiguous, next: Some(seq) };
             }
@@ -91,7 +120,7 @@ impl State {
                     floor: open.floor?,
                     pid: None,
                     application: open.application.clone(),
-                    state: format!("open append of {} events", open.staged.len()),
+                    state: format!("open append of {} events", open.staged.events.len()),
                     age: now.duration_since(open.since).try_into().unwrap_or_default(),
                     query: None,
                 })
@@ -103,13 +132,13 @@ impl State {
 
     pub(crate) fn statistics(&self) -> Statistics {
         Statistics {
-            events: self.events.len() as u64,
-            streams: self.streams.len() as u64,
+            events: self.data.events.len() as u64,
+            streams: self.data.streams.len() as u64,
             highest: self.highest(),
         }
     }
 
     fn highest(&self) -> Seq {
-        self.events.last_key_value().map_or(Seq::ZERO, |(seq, _)| *seq)
+        self.data.events.last_key_value().map_or(Seq::ZERO, |(seq, _)| *seq)
     }
 }

@@ -1,10 +1,10 @@
 use ermine_core::{
-    Evidence, Seq,
+    Body, ErrorKind, Evidence, Operation, Seq, StoredView, Version, ViewPin,
     ports::{EventAppender, HighWaterSource},
 };
 use ermine_memory::{EvidenceKind, MemoryStore};
 
-use crate::support::{observe, one, seqs};
+use crate::support::{key, message, observe, one, seqs, stored, table};
 
 #[tokio::test]
 async fn a_late_commit_becomes_visible_below_what_is_there() {
@@ -73,4 +73,46 @@ async fn an_append_waits_for_an_open_one_to_the_same_stream() {
         open.commit().unwrap();
     });
     assert_eq!(appended.unwrap().version().get(), 2);
+}
+
+#[tokio::test]
+async fn an_open_append_holds_the_views_that_it_pins_and_changes() {
+    let store = MemoryStore::new();
+    let view = |value: u64| StoredView {
+        body: Body::encode(&value).unwrap(),
+        version: Version::new(value),
+        seq: Seq::ZERO,
+    };
+    let put = |value| Operation::Store { table: table(), key: key("trip-1"), view: view(value) };
+    let pin = |version: Option<u64>| ViewPin {
+        table: table(),
+        key: key("trip-1"),
+        version: version.map(Version::new),
+    };
+    let mut open = store.begin();
+    open.append(one("a").with_operations(vec![pin(None)], vec![put(1)])).await.unwrap();
+    open.append(one("a").with_operations(vec![pin(Some(1))], vec![put(2)])).await.unwrap();
+    assert_eq!(stored(&store).await, None, "not before the commit");
+    let second = one("b").with_operations(vec![pin(None)], vec![put(9)]);
+    let (second, ()) = tokio::join!(store.append(second), async {
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+        open.commit().unwrap();
+    });
+    let ErrorKind::ViewConflict(conflict) = second.unwrap_err().kind().clone() else { panic!("a conflict") };
+    assert_eq!((conflict.expected, conflict.actual), (None, Some(Version::new(2))));
+    assert_eq!(seqs(&store).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn an_error_leaves_an_open_append_as_it_was() {
+    let store = MemoryStore::new();
+    let mut open = store.begin();
+    open.append(one("a")).await.unwrap();
+    let publish = Operation::Publish(message());
+    let delete = Operation::Delete { table: table(), key: key("trip-1") };
+    let refused = open.append(one("b").with_operations(Vec::new(), vec![delete, publish])).await.unwrap_err();
+    assert_eq!(refused.kind(), &ErrorKind::Configuration);
+    open.commit().unwrap();
+    assert_eq!(seqs(&store).await, [1]);
 }

@@ -1,10 +1,12 @@
+use std::num::NonZeroUsize;
+
 use ermine_core::{
-    ErrorKind, Evidence, Seq,
-    ports::{EventAppender, ProgressStore, ViewStore},
+    ErrorKind, Evidence, Filter, Operation, ProjectionName, Seq, ShardName, StreamId, TenantId,
+    ports::{EventAppender, Outbox, ProgressStore, Registration, SchemaAdmin, StreamAdmin, ViewStore},
 };
 use ermine_memory::MemoryStore;
 
-use crate::support::{batch, observe, one, seqs, shard, stored};
+use crate::support::{batch, event, message, observe, one, page, seqs, shard, stored, table};
 
 #[tokio::test]
 async fn a_crash_keeps_commits_and_issues_other_numbers_again() {
@@ -41,6 +43,70 @@ async fn a_crash_that_loses_commits_cuts_events_views_and_progress_at_one_point(
 
     let rewound = store.commit(batch(&taken, incarnation, 1)).await.unwrap_err();
     assert_eq!(rewound.kind(), &ErrorKind::Rewound);
+}
+
+#[tokio::test]
+async fn a_crash_takes_back_all_that_commits_can_do() {
+    let store = MemoryStore::new();
+    let (tenant, stream) = (TenantId::default(), StreamId::new("a").unwrap());
+    store.append(one("a")).await.unwrap();
+    let taken = store.take_shards(&[shard()]).await.unwrap().remove(0);
+    let incarnation = observe(&store).await.incarnation;
+    let member = ShardName::all(ProjectionName::new("Stage").unwrap(), 1);
+    let mut all = batch(&taken, incarnation, 1);
+    all.members.push(member);
+    all.operations.push(Operation::Append {
+        tenant: tenant.clone(),
+        stream: stream.clone(),
+        events: vec![event()],
+    });
+    all.operations.push(Operation::Publish(message()));
+    store.commit(all).await.unwrap();
+    let after_the_batch = whole(&store).await;
+
+    // Six commits that a crash takes back one by one, in whatever order they were made.
+    store.settle_messages(&[message().id]).await.unwrap();
+    assert_eq!(store.skip_events(&[Seq::new(1), Seq::new(9)], "broken").await.unwrap(), 1);
+    store.archive_stream(&tenant, &stream).await.unwrap();
+    store.place_shard(&shard(), Seq::new(5)).await.unwrap();
+    let drop_all = Operation::DeleteWhere { table: table(), tenant, filter: Filter::And(Vec::new()) };
+    let inline = one("b").with_operations(Vec::new(), vec![drop_all]);
+    store.append(inline).await.unwrap();
+    assert_eq!(stored(&store).await, None);
+    store.append(one("c")).await.unwrap();
+    store.crash_losing(6);
+    assert_eq!(whole(&store).await, after_the_batch);
+    assert_eq!(
+        store.append(one("a")).await.unwrap().version().get(),
+        3,
+        "the stream is not archived any more"
+    );
+
+    store.crash_losing(2);
+    assert_eq!((seqs(&store).await, stored(&store).await), (vec![1], None));
+    assert_eq!(store.pending_messages(NonZeroUsize::MAX).await.unwrap(), []);
+    assert_eq!(store.read_progress().await.unwrap().len(), 1, "the member has no progress any more");
+}
+
+/// Everything that a commit can change, as readers see it.
+async fn whole(store: &MemoryStore) -> String {
+    let events = page(store).await;
+    let messages = store.pending_messages(NonZeroUsize::MAX).await.unwrap();
+    let (progress, view) = (store.read_progress().await.unwrap(), stored(store).await);
+    format!("{:?} {:?} {messages:?} {progress:?} {view:?}", events.events, events.skipped)
+}
+
+#[tokio::test]
+async fn a_reset_cannot_be_lost() {
+    let store = MemoryStore::new();
+    store.append(one("a")).await.unwrap();
+    let mut open = store.begin();
+    open.append(one("b")).await.unwrap();
+    store.reset(&Registration::default()).await.unwrap();
+    assert_eq!(open.commit().unwrap_err().kind(), &ErrorKind::OutcomeUnknown);
+    store.crash_losing(10);
+    assert!(seqs(&store).await.is_empty());
+    assert_eq!(store.append(one("a")).await.unwrap().position.seq(), Seq::new(1));
 }
 
 #[tokio::test]

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use ermine_core::{
-    Error, ErrorKind, Seq,
+    Error, ErrorKind, Evidence, Operation, Seq, StreamId, TenantId,
     ports::{EventAppender, ProgressStore, ViewStore, WakeReason, Wakeup},
 };
 use ermine_memory::{Call, MemoryStore};
 
-use crate::support::{batch, observe, one, seqs, shard, stored};
+use crate::support::{batch, event, observe, one, seqs, shard, stored};
 
 #[tokio::test]
 async fn the_nth_call_fails_and_nothing_is_done() {
@@ -78,6 +78,27 @@ async fn a_late_commit_lands_though_its_caller_has_gone_and_a_taker_waits_for_it
         gate.release();
     });
     assert_eq!(again.seq, Seq::new(1), "the taker starts where the late commit has ended");
+    assert_eq!(stored(&store).await, Some(1));
+}
+
+#[tokio::test]
+async fn a_late_commit_that_appends_shows_as_evidence() {
+    let store = MemoryStore::new();
+    store.append(one("a")).await.unwrap();
+    let taken = store.take_shards(&[shard()]).await.unwrap().remove(0);
+    let mut late = batch(&taken, observe(&store).await.incarnation, 1);
+    let (tenant, stream) = (TenantId::default(), StreamId::new("derived").unwrap());
+    late.operations.push(Operation::Append { tenant, stream, events: vec![event()] });
+    let gate = store.faults().commit_late(1);
+    let (committed, ()) = tokio::join!(store.commit(late), async {
+        gate.reached().await;
+        assert_eq!(observe(&store).await.evidence, Evidence::Floors(vec![Seq::new(1)]));
+        store.append(one("b")).await.unwrap();
+        assert_eq!(seqs(&store).await, [1, 3]);
+        gate.release();
+    });
+    committed.unwrap();
+    assert_eq!(seqs(&store).await, [1, 2, 3]);
     assert_eq!(stored(&store).await, Some(1));
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod append;
+mod columns;
 mod conformance;
 mod crash;
 mod faults;

@@ -3,9 +3,9 @@
 use std::num::NonZeroUsize;
 
 use ermine_core::{
-    AppendBatch, Bell, Body, Event, EventFilter, EventRange, Incarnation, NewEvent, Observation, Observe,
-    Operation, PageRequest, ProjectionName, Seq, ShardBatch, ShardName, StoredView, StreamAppend, StreamId,
-    TakenShard, TypeName, Version, ViewId, ViewKey, ViewTable,
+    AppendBatch, Bell, Body, EffectId, EventFilter, EventPage, EventRange, Incarnation, Message, NewEvent,
+    Observation, Observe, Operation, PageRequest, ProjectionName, Seq, ShardBatch, ShardName, StoredView,
+    StreamAppend, StreamId, TakenShard, TenantId, TypeName, Version, ViewId, ViewKey, ViewTable,
     ports::{EventReader, HighWaterSource, ViewStore},
 };
 use ermine_memory::MemoryStore;
@@ -28,6 +28,11 @@ pub(crate) async fn observe(store: &MemoryStore) -> Observation {
 
 /// The numbers of all visible events.
 pub(crate) async fn seqs(store: &MemoryStore) -> Vec<u64> {
+    page(store).await.events.iter().map(|event| event.seq.get()).collect()
+}
+
+/// All visible events.
+pub(crate) async fn page(store: &MemoryStore) -> EventPage {
     let incarnation = observe(store).await.incarnation;
     let request = PageRequest {
         range: EventRange::new(Seq::ZERO, Seq::MAX).unwrap(),
@@ -36,8 +41,19 @@ pub(crate) async fn seqs(store: &MemoryStore) -> Vec<u64> {
         bytes_max: usize::MAX,
         incarnation,
     };
-    let events: Vec<Event> = store.load_page(request).await.unwrap().events;
-    events.iter().map(|event| event.seq.get()).collect()
+    store.load_page(request).await.unwrap()
+}
+
+pub(crate) fn message() -> Message {
+    let projection = ProjectionName::new("Trip").unwrap();
+    Message {
+        id: EffectId::derive(&projection, Seq::new(1), None, 0),
+        projection,
+        seq: Seq::new(1),
+        tenant: TenantId::default(),
+        topic: "trips".into(),
+        body: Body::encode("sent").unwrap(),
+    }
 }
 
 pub(crate) fn shard() -> ShardName {
@@ -56,13 +72,8 @@ pub(crate) fn key(id: &str) -> ViewKey {
 pub(crate) fn batch(taken: &TakenShard, incarnation: Incarnation, to: u64) -> ShardBatch {
     let view = StoredView { body: Body::encode(&to).unwrap(), version: Version::new(to), seq: Seq::new(to) };
     ShardBatch {
-        shard: taken.shard.clone(),
-        epoch: taken.epoch,
-        incarnation,
-        from: taken.seq,
-        to: Seq::new(to),
         operations: vec![Operation::Store { table: table(), key: key("trip-1"), view }],
-        unknown_events: 0,
+        ..ShardBatch::new(taken.shard.clone(), taken.epoch, incarnation, taken.seq, Seq::new(to))
     }
 }
 
