@@ -6,7 +6,8 @@ use anyhow::{Context, Result, ensure};
 use ermine::prelude::*;
 
 use crate::{
-    Plan, child,
+    Plan,
+    child::{self, Set},
     report::{Aim, Report},
     server::{Database, Server},
     trips::{self, EVENTS_PER_TRIP, Order, Trip, TripEvent},
@@ -60,7 +61,7 @@ pub(crate) async fn measure_long_log(server: &Server, plan: &Plan, report: &mut 
     let events = streams * EVENTS_PER_TRIP;
     report.headline(&format!("catching up with {events} events of {streams} trips"));
     let database = server.with_trips("trips_long", streams, Order::Interleaved).await?;
-    let caught_up = child::start(&database.url, &plan.tuning).await?;
+    let caught_up = child::start(&database.url, Set::One, &plan.tuning).await?;
     expect_views(&database, streams).await?;
     server.drop_database("trips_long").await?;
     report.figure("ermine, long log", "events/s", vec![per_second(events, caught_up.seconds)]);
@@ -101,7 +102,7 @@ async fn compare(database: &Database, streams: i64, plan: &Plan) -> Result<Rates
             limit = Some(build_by_the_server(database, events).await?);
         }
         reset(database, &database.views).await?;
-        let caught_up = child::start(&database.url, &plan.tuning).await?;
+        let caught_up = child::start(&database.url, Set::One, &plan.tuning).await?;
         expect_views(database, streams).await?;
         let limit = match limit {
             Some(limit) => limit,

@@ -52,6 +52,7 @@ async fn latency(ermine: &Arc<Ermine>, seconds: u32, report: &mut Report) -> Res
     report.headline(&format!("{APPENDS_PER_SECOND} appends per second for {seconds} s"));
     let mut views = Histogram::<u64>::new(3)?;
     let mut appends = Histogram::<u64>::new(3)?;
+    let mut both = Histogram::<u64>::new(3)?;
     let mut tasks = JoinSet::new();
     let mut pace = interval(Duration::from_secs(1) / APPENDS_PER_SECOND);
     for number in 0..seconds * APPENDS_PER_SECOND {
@@ -63,6 +64,7 @@ async fn latency(ermine: &Arc<Ermine>, seconds: u32, report: &mut Report) -> Res
         let (append, view) = done.context("an append panicked")??;
         appends.record(microseconds(append))?;
         views.record(microseconds(view))?;
+        both.record(microseconds(append + view))?;
     }
     let at = |histogram: &Histogram<u64>, quantile| {
         Duration::from_micros(histogram.value_at_quantile(quantile)).as_secs_f64() * 1e3
@@ -72,7 +74,10 @@ async fn latency(ermine: &Arc<Ermine>, seconds: u32, report: &mut Report) -> Res
     let p50 = report.figure("append's answer to visible view, p50", "ms", vec![at(&views, 0.5)]).median();
     let p99 = report.figure("append's answer to visible view, p99", "ms", vec![at(&views, 0.99)]).median();
     report.figure("append's answer to visible view, longest", "ms", vec![at(&views, 1.0)]);
+    let read_your_writes =
+        report.figure("append, then wait for it, p50", "ms", vec![at(&both, 0.5)]).median();
     report.aim(Aim::at_most("live latency p50, ms", p50, 3.0));
+    report.aim(Aim::at_most("append, then wait for it, p50, ms", read_your_writes, 3.0));
     report.aim(Aim::at_most("live latency p99, ms", p99, 15.0));
     Ok(())
 }

@@ -10,17 +10,20 @@
 mod append;
 mod catch_up;
 mod child;
+mod inline;
 mod live;
 mod machine;
+mod projections;
 mod report;
 mod server;
+mod sqlite;
 mod trips;
 mod usage;
 
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
-use child::Tuning;
+use child::{Set, Tuning};
 use clap::{Parser, ValueEnum};
 use report::Report;
 use server::Server;
@@ -49,6 +52,9 @@ struct Args {
     /// Catches up with the store at this URL and reports on it; the benchmark starts itself again with this
     #[arg(long, hide = true, value_name = "URL")]
     catch_up: Option<String>,
+    /// What catches up
+    #[arg(long, hide = true, value_name = "SET", default_value = "one")]
+    set: Set,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -57,10 +63,16 @@ enum Part {
     CatchUp,
     /// Memory on a log that is ten times longer
     Memory,
+    /// 1, 5 and 10 projections over one log
+    Projections,
     /// Latency, idle cost, and what a rolled back append costs
     Live,
     /// Throughput of the append function
     Append,
+    /// Throughput of appends with an inline projection
+    Inline,
+    /// Catching up with a log in one SQLite file
+    Sqlite,
 }
 
 /// How much of everything.
@@ -75,7 +87,7 @@ async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter("warn").with_writer(std::io::stderr).init();
     let args = Args::parse();
     let done = match &args.catch_up {
-        Some(url) => child::run(url, &args.tuning).await,
+        Some(url) => child::run(url, args.set, &args.tuning).await,
         None => bench(args).await,
     };
     match done {
@@ -105,6 +117,15 @@ async fn bench(args: Args) -> Result<()> {
     }
     if wanted(Part::Append) {
         append::measure(&server, &plan, &mut report).await?;
+    }
+    if wanted(Part::Projections) {
+        projections::measure(&server, &plan, &mut report).await?;
+    }
+    if wanted(Part::Inline) {
+        inline::measure(&server, &plan, &mut report).await?;
+    }
+    if wanted(Part::Sqlite) {
+        sqlite::measure(&plan, &mut report).await?;
     }
     report.print_aims();
     if let Some(file) = args.json {

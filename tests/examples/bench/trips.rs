@@ -46,6 +46,30 @@ impl Aggregate for Trip {
     }
 }
 
+/// Counts the events of ten neighbouring trips.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Sum {
+    events: u64,
+}
+
+impl Sum {
+    /// All but the last digit of the trip's number.
+    pub(crate) fn view_of(event: &Recorded<TripEvent>) -> String {
+        let stream = event.stream().as_str();
+        stream[..stream.len() - 1].to_owned()
+    }
+}
+
+impl Aggregate for Sum {
+    type Event = TripEvent;
+
+    fn evolve(sum: Option<Self>, _: &Recorded<TripEvent>) -> Result<Option<Self>, ApplyError> {
+        let mut sum = sum.unwrap_or_default();
+        sum.events += 1;
+        Ok(Some(sum))
+    }
+}
+
 /// In which order the events of the trips stand in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {

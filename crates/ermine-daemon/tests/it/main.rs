@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
+mod effects;
 mod failures;
 mod follow;
 mod handover;
+mod inline;
 mod inputs;
 mod pipeline;
 mod rebuild;

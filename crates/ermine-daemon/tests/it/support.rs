@@ -165,3 +165,29 @@ impl Aggregate for Seen {
         Ok(Some(seen))
     }
 }
+
+/// Counts events.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Count {
+    pub(crate) events: u64,
+}
+
+impl Aggregate for Count {
+    type Event = TripEvent;
+
+    fn evolve(count: Option<Self>, _: &Recorded<TripEvent>) -> Result<Option<Self>, ApplyError> {
+        Ok(Some(Self { events: count.unwrap_or_default().events + 1 }))
+    }
+}
+
+/// A stored view of version 1 of a projection.
+pub(crate) async fn stored<T: serde::de::DeserializeOwned>(
+    store: &MemoryStore,
+    projection: &str,
+    id: &str,
+) -> Option<T> {
+    let table = ViewTable::new(ProjectionName::new(projection).unwrap(), 1);
+    let key = ViewKey::new(ViewId::new(id).unwrap());
+    let view = store.load_views(&table, &[key]).await.unwrap().remove(0)?;
+    Some(view.body.decode().unwrap())
+}
