@@ -2,7 +2,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use ermine_core::{
     Admission, AppendBatch, Appended, Error, ErrorKind, Event, EventPage, EventRange, ExpectedVersion,
-    Failure, Operation, PlanInput, Result, Seq, StoredView, StreamHeads, StreamId, TenantId, ViewKey,
+    Failure, Operation, PlanInput, PlannedView, Result, Seq, StoredView, StreamHeads, StreamId, TenantId, ViewKey,
     ViewPin, ViewRead, Views, ports::Store,
 };
 
@@ -111,17 +111,27 @@ impl Inline {
                 effects_above: None,
             };
             let plan = member.projection.plan(input).map_err(named)?;
-            let keys: Vec<ViewKey> = plan.views().iter().map(|view| view.key.clone()).collect();
-            let current = self.current(member, &keys).await?;
-            let output = plan.fold(0..keys.len(), &current).map_err(named)?;
-            pins.extend(keys.into_iter().zip(&current).map(|(key, view)| ViewPin {
+            let current = self.planned(member, plan.views()).await?;
+            let output = plan.fold(0..current.len(), &current).map_err(named)?;
+            pins.extend(plan.views().iter().zip(&current).map(|(planned, view)| ViewPin {
                 table: member.table.clone(),
-                key,
+                key: planned.key.clone(),
                 version: view.as_ref().map(|view| view.version),
             }));
             operations.extend(output.operations);
         }
         Ok((pins, operations))
+    }
+
+    /// The current state of each view; one that cannot be there is not looked for, because the pin says so as well.
+    async fn planned(&self, member: &Member, views: &[PlannedView]) -> Result<Vec<Option<StoredView>>> {
+        let (places, keys): (Vec<usize>, Vec<ViewKey>) =
+            views.iter().enumerate().filter(|(_, view)| !view.fresh).map(|(at, view)| (at, view.key.clone())).unzip();
+        let mut current = vec![None; views.len()];
+        for (at, view) in places.into_iter().zip(self.current(member, &keys).await?) {
+            current[at] = view;
+        }
+        Ok(current)
     }
 
     async fn current(&self, member: &Member, keys: &[ViewKey]) -> Result<Vec<Option<StoredView>>> {

@@ -164,9 +164,10 @@ impl LogReader {
         }
         let covering =
             state.pages.iter().find(|p| p.range.floor() <= floor && floor < p.range.ceiling()).cloned();
+        let is_ahead = state.readers.values().all(|other| other.position <= floor);
         if let Some(reader) = state.readers.get_mut(&self.id) {
             reader.position = floor;
-            reader.in_step |= covering.is_some();
+            reader.in_step |= is_ahead || covering.is_some();
         }
         state.drop_read_pages();
         if let Some(page) = covering {

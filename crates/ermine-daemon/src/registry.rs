@@ -4,6 +4,7 @@ mod upstreams;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt,
     sync::Arc,
 };
 
@@ -40,6 +41,31 @@ pub struct RegisteredProjection {
     pub definition: Definition,
     /// The shard that runs it; `None` where no daemon does.
     pub shard: Option<ShardName>,
+}
+
+impl fmt::Display for RegisteredProjection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let d = &self.definition;
+        write!(f, "{} version {}: {}, {:?}", d.name, d.version, d.kind, d.lifecycle)?;
+        if let Some(shard) = &self.shard {
+            write!(f, ", shard {shard}")?;
+        }
+        if let Some(view) = d.view_type {
+            write!(f, ", views of {}", view.name)?;
+        }
+        if let Layout::Columns(columns) = &d.layout {
+            write!(f, ", table {}", columns.name)?;
+        }
+        let types: Vec<&str> = d.types.iter().map(ermine_core::TypeName::as_str).collect();
+        write!(f, ", events {}", types.join(", "))?;
+        if let Some(stream_type) = &d.stream_type {
+            write!(f, " of streams of type {stream_type}")?;
+        }
+        for upstream in &d.after {
+            write!(f, ", after {upstream}")?;
+        }
+        Ok(())
+    }
 }
 
 /// One projection as the engine runs it.

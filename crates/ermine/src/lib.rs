@@ -16,6 +16,8 @@ pub use ermine_daemon as daemon;
 pub use ermine_memory as memory;
 #[cfg(feature = "postgres")]
 pub use ermine_postgres as postgres;
+#[cfg(feature = "sqlite")]
+pub use ermine_sqlite as sqlite;
 pub use for_writing::ForWriting;
 pub use query::{OnTimeout, Query};
 pub use serde;

@@ -8,6 +8,8 @@ pub(crate) async fn open(url: &str) -> Result<Arc<dyn Store>> {
     match scheme {
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => Ok(Arc::new(ermine_postgres::Store::connect(url).await?)),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => Ok(Arc::new(ermine_sqlite::Store::open(url).await?)),
         #[cfg(feature = "memory")]
         "memory" => Ok(Arc::new(ermine_memory::MemoryStore::new())),
         _ => Err(Error::configuration(format!(
@@ -18,6 +20,8 @@ pub(crate) async fn open(url: &str) -> Result<Arc<dyn Store>> {
 }
 
 const SCHEMES: &[&str] = &[
+    #[cfg(feature = "sqlite")]
+    "sqlite:file.db",
     #[cfg(feature = "postgres")]
     "postgres://user@host/database",
     #[cfg(feature = "memory")]

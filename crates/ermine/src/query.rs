@@ -11,6 +11,9 @@ use crate::Ermine;
 /// How many views are given when nothing else is said.
 const LIMIT: NonZeroUsize = NonZeroUsize::new(100).expect("not 0");
 
+/// How many views are read at once when all are wanted.
+const PAGE: NonZeroUsize = NonZeroUsize::new(1_000).expect("not 0");
+
 /// A question about the views of one projection: see [`Ermine::query`].
 ///
 /// It means the same on every store: text is compared bytewise, numbers by value, and what is missing comes first.
@@ -100,6 +103,36 @@ impl<'e, T: DeserializeOwned> Query<'e, T> {
         self.freshen().await?;
         let views = self.ermine.store().query(self.query).await?;
         views.into_iter().map(|(id, view)| decode(&id, &view).map(|view| (id, view))).collect()
+    }
+
+    /// All views, however many, read page by page in the order of their ids. Views that change meanwhile are given as they
+    /// are when their page is read.
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](ErrorKind::Configuration) when another order was asked for, and those of [`list`](Self::list).
+    pub async fn all(mut self) -> Result<Vec<(ViewId, T)>> {
+        if !self.query.order.is_empty() || self.query.offset > 0 {
+            return Err(Error::configuration(
+                "all views are read in the order of their ids, from the first: leave out order_by and offset, or take a list \
+                 with a limit",
+            ));
+        }
+        self.freshen().await?;
+        self.query.limit = PAGE;
+        let mut all = Vec::new();
+        loop {
+            let page = self.ermine.store().query(self.query.clone()).await?;
+            let is_last = page.len() < PAGE.get();
+            self.query.after = page.last().map(|(id, _)| id.clone());
+            for (id, view) in page {
+                let view = decode(&id, &view)?;
+                all.push((id, view));
+            }
+            if is_last {
+                return Ok(all);
+            }
+        }
     }
 
     /// The first view.

@@ -1,9 +1,10 @@
 //! Testing projections without a daemon, without waiting: given these events, when those are appended, then the views are.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
 
 use ermine_core::{
-    AppendBatch, DomainEvent, Error, NewEvent, Registered, Result, StreamAppend, StreamId, ports::Store,
+    AppendBatch, Appended, DomainEvent, Error, NewEvent, Registered, Result, StreamAppend, StreamId,
+    TenantId, ViewId, ports::Store,
 };
 use serde::de::DeserializeOwned;
 
@@ -56,7 +57,13 @@ impl ProjectionSpec {
         projections: impl IntoIterator<Item = Registered>,
     ) -> Result<Self> {
         let builder = projections.into_iter().fold(Ermine::with_store(store), crate::ErmineBuilder::project);
-        Ok(Self { ermine: builder.start().await?, told: Vec::new() })
+        Ok(Self::of(builder.start().await?))
+    }
+
+    /// Goes on with a host that was put together in any other way, without a daemon.
+    #[must_use]
+    pub const fn of(ermine: Ermine) -> Self {
+        Self { ermine, told: Vec::new() }
     }
 
     /// Events that are there before.
@@ -85,6 +92,23 @@ impl ProjectionSpec {
         self.append("when", stream, events).await
     }
 
+    /// What happens then, where it takes more than events to say it: tenants, metadata, several streams at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`when`](Self::when).
+    pub async fn when_batch(&mut self, batch: AppendBatch) -> Result<Appended> {
+        for append in batch.streams() {
+            let StreamAppend { tenant, stream, events, .. } = append;
+            let of =
+                if tenant.as_str().is_empty() { String::new() } else { format!(" of tenant \"{tenant}\"") };
+            self.told.push(format!("when \"{stream}\"{of}: {}", describe(events)));
+        }
+        let appended = self.ermine.append_batch(batch).await?;
+        self.ermine.catch_up().await?;
+        Ok(appended)
+    }
+
     /// What the view `id` of a projection has to be; `None` means that there must be none.
     ///
     /// # Errors
@@ -94,15 +118,54 @@ impl ProjectionSpec {
     where
         T: DeserializeOwned + PartialEq + Debug + 'static,
     {
-        let query = self.ermine.query_of::<T>(projection)?;
-        let actual = query.load(id).await?;
+        self.then_of(&TenantId::default(), projection, id, expected).await
+    }
+
+    /// The same for a view of a tenant.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`then`](Self::then).
+    pub async fn then_of<T>(
+        &self,
+        tenant: &TenantId,
+        projection: &str,
+        id: &str,
+        expected: Option<T>,
+    ) -> Result<()>
+    where
+        T: DeserializeOwned + PartialEq + Debug + 'static,
+    {
+        let actual = self.ermine.query_of::<T>(projection)?.tenant(tenant.clone()).load(id).await?;
         if actual == expected {
             return Ok(());
         }
-        Err(Error::fatal(format!(
-            "then view \"{id}\" of {projection} is {expected:?}, but it is {actual:?}; {}",
-            self.told.join("; ")
-        )))
+        Err(self
+            .otherwise(&format!("then view \"{id}\" of {projection} is {expected:?}, but it is {actual:?}")))
+    }
+
+    /// What all views of a projection have to be: these and no others.
+    ///
+    /// # Errors
+    ///
+    /// When they are not, with everything that led there.
+    pub async fn then_all<T>(
+        &self,
+        projection: &str,
+        expected: impl IntoIterator<Item = (&str, T)>,
+    ) -> Result<()>
+    where
+        T: DeserializeOwned + PartialEq + Debug + 'static,
+    {
+        let actual: BTreeMap<ViewId, T> =
+            self.ermine.query_of(projection)?.all().await?.into_iter().collect();
+        let expected = expected.into_iter().map(|(id, view)| Ok((ViewId::new(id)?, view)));
+        let expected: BTreeMap<ViewId, T> = expected.collect::<Result<_>>()?;
+        if actual == expected {
+            return Ok(());
+        }
+        Err(self
+            .otherwise(&format!("then the views of {projection} are {expected:?}, but they are {actual:?}")))
     }
 
     /// The host, for whatever else there is to look at.
@@ -118,12 +181,21 @@ impl ProjectionSpec {
         events: impl IntoIterator<Item = E>,
     ) -> Result<()> {
         let events = events.into_iter().map(|event| NewEvent::of(&event)).collect::<Result<Vec<_>>>()?;
-        let bodies = events.iter().map(|event| format!("{} {:?}", event.type_name(), event.body()));
-        self.told.push(format!("{word} \"{stream}\": {}", bodies.collect::<Vec<_>>().join(", ")));
+        self.told.push(format!("{word} \"{stream}\": {}", describe(&events)));
         if !events.is_empty() {
             let append = StreamAppend::new(StreamId::new(stream)?, events);
             self.ermine.append_batch(AppendBatch::new().stream(append)).await?;
         }
         self.ermine.catch_up().await.map(drop)
     }
+
+    fn otherwise(&self, what: &str) -> Error {
+        Error::fatal(format!("{what}; {}", self.told.join("; ")))
+    }
+}
+
+fn describe(events: &[NewEvent]) -> String {
+    let events: Vec<String> =
+        events.iter().map(|event| format!("{} {:?}", event.type_name(), event.body())).collect();
+    events.join(", ")
 }

@@ -26,8 +26,7 @@ pub trait PageProjection: Send + Sync + 'static {
         Ok(Vec::new())
     }
 
-    /// What shall change in `table`, which is the projection's own, given the views that it wanted to see. What an event
-    /// sets off beside that goes to `effects`, which is called with each event in turn.
+    /// What shall change in `table`, which is the projection's own, given the views that it wanted to see.
     ///
     /// # Errors
     ///

@@ -292,9 +292,12 @@ impl ChangePlan {
                 operations.push(Operation::Delete { table: table.clone(), key: key.clone() });
             }
             Change::DeleteWhere(tenant, filter) => {
-                for (_, working) in views.iter_mut().filter(|(key, _)| key.tenant == *tenant) {
+                for key in self.views.views().iter().map(|view| &view.key).filter(|key| key.tenant == *tenant) {
+                    let Some(working) = views.get_mut(key) else { continue };
                     if working.document.as_ref().is_some_and(|document| filter.matches(document)) {
                         working.document = None;
+                        // Later stages of a composite would not know that what this page has stored is gone.
+                        operations.push(Operation::Delete { table: table.clone(), key: key.clone() });
                     }
                 }
                 operations.push(Operation::DeleteWhere {

@@ -160,7 +160,7 @@ impl<E: DomainEvent> Kind for FlatTable<E> {
                 ));
             }
             if let Some(default) = &column.default
-                && let Err(error) = checked(column, rule::json(default))
+                && let Err(error) = checked(column, &rule::json(default))
             {
                 faults.push(format!("the default of {error}"));
             }
@@ -303,7 +303,7 @@ impl RowPlan {
     fn fresh(&self) -> Map<String, Json> {
         let value = |column: &DeclaredColumn| {
             let default = column.default.as_ref().map(rule::json);
-            default.and_then(|value| checked(column, value).ok()).unwrap_or(Json::Null)
+            default.and_then(|value| checked(column, &value).ok()).unwrap_or(Json::Null)
         };
         self.columns.iter().map(|column| (column.name.to_string(), value(column))).collect()
     }

@@ -246,6 +246,20 @@ impl<K> Projected<K> {
             if !self.after.is_empty() {
                 faults.push("an inline projection cannot run after another: make it async".into());
             }
+            if self.stream_type.is_some() {
+                faults.push(
+                    "the type of a stream is not known while events are being appended, so an inline projection cannot be \
+                     limited to it: make it async"
+                        .into(),
+                );
+            }
+            if self.archived == Archived::Drop {
+                faults.push(
+                    "Archived::Drop takes effect at the event that archives a stream, which inline projections are not \
+                     given: make it async"
+                        .into(),
+                );
+            }
         }
         if self.archived == Archived::Drop && !traits.is_per_stream {
             faults.push(format!(

@@ -1,13 +1,18 @@
 //! Views and streams.
 
-use std::any::{TypeId, type_name};
+use std::{
+    any::{TypeId, type_name},
+    time::Duration,
+};
 
-use ermine_core::{Aggregate, DomainEvent, Error, ErrorKind, Result, StreamId, TenantId, ViewId, ViewKey};
+use ermine_core::{
+    Aggregate, DomainEvent, Error, ErrorKind, Result, StreamId, TenantId, Version, ViewId, ViewKey,
+};
 use ermine_daemon::{RegisteredProjection, Until, aggregate_stream, fetch_latest};
 use serde::de::DeserializeOwned;
 
 use super::Ermine;
-use crate::{ForWriting, Query, query::decode};
+use crate::{ForWriting, OnTimeout, Query, query::decode};
 
 impl Ermine {
     /// The view `id` of the projection whose views are of type `T`; `None` when there is no such view.
@@ -38,6 +43,33 @@ impl Ermine {
         let stored = self.store.load_views(&table, &keys).await?;
         let views = stored.into_iter().zip(&keys);
         views.map(|(view, key)| view.map(|view| decode(&key.id, &view)).transpose()).collect()
+    }
+
+    /// The view `id` with its version: of a single-stream aggregate the number of the last event applied, else how many have
+    /// been.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`load`](Ermine::load).
+    pub async fn load_with_version<T: DeserializeOwned + 'static>(
+        &self,
+        id: impl TryInto<ViewId, Error = impl Into<Error>>,
+    ) -> Result<Option<(T, Version)>> {
+        let key = ViewKey::new(id.try_into().map_err(Into::into)?);
+        let table = self.projection::<T>()?.definition.table();
+        let stored =
+            self.store.load_views(&table, std::slice::from_ref(&key)).await?.into_iter().next().flatten();
+        stored.map(|view| decode(&key.id, &view).map(|decoded| (decoded, view.version))).transpose()
+    }
+
+    /// The same as [`query`](Ermine::query), of views that show everything that is committed at the time of the call: it
+    /// waits for that, or fails with [`TimedOut`](ErrorKind::TimedOut).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`query`](Ermine::query).
+    pub fn query_non_stale<T: DeserializeOwned + 'static>(&self, timeout: Duration) -> Result<Query<'_, T>> {
+        Ok(self.query()?.non_stale(timeout, OnTimeout::Fail))
     }
 
     /// Asks for views of type `T`: which, in what order, how many.

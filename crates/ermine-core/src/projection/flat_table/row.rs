@@ -1,7 +1,7 @@
 use serde_json::Value as Json;
 
 use super::DeclaredColumn;
-use crate::{ApplyError, Body, ColumnKind, DomainEvent, Recorded, Timestamp};
+use crate::{ApplyError, ColumnKind, DomainEvent, Recorded, Timestamp};
 
 /// What a rule can take out of an event.
 pub(super) struct Fields {
@@ -16,18 +16,11 @@ impl Fields {
         Self { data: Json::Null, recorded_at: Timestamp::UNIX_EPOCH, stream: String::new(), version: 0 }
     }
 
-    /// Those of an event in its current shape.
+    /// Those of an event in its current shape: an older body may lack members that serde fills in.
     pub(super) fn of<E: DomainEvent>(event: &Recorded<E>) -> crate::Result<Self> {
         let raw = event.raw();
-        let decode = |body: &Body| {
-            let decoded = body.decode();
-            decoded.map_err(|e| crate::Error::serialization("this body is not JSON").with_source(e))
-        };
-        let data = if event.data().type_name() == raw.type_name.as_str() {
-            decode(&raw.body)?
-        } else {
-            decode(&event.data().encode()?)?
-        };
+        let data = event.data().encode()?.decode();
+        let data = data.map_err(|e| crate::Error::serialization("this body is not JSON").with_source(e))?;
         Ok(Self {
             data,
             recorded_at: raw.recorded_at,
@@ -38,8 +31,8 @@ impl Fields {
 }
 
 /// `value` as the column keeps it.
-pub(super) fn checked(column: &DeclaredColumn, value: Json) -> Result<Json, ApplyError> {
-    let fitting = match (column.kind, &value) {
+pub(super) fn checked(column: &DeclaredColumn, value: &Json) -> Result<Json, ApplyError> {
+    let fitting = match (column.kind, value) {
         (_, Json::Null) => Some(Json::Null),
         (ColumnKind::Text, Json::String(_))
         | (ColumnKind::Boolean, Json::Bool(_))

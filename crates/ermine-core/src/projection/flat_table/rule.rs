@@ -127,7 +127,7 @@ impl RowRule {
                 Change::Increment => sum(column, row.get(column.name.as_str()), &value, false)?,
                 Change::Decrement => sum(column, row.get(column.name.as_str()), &value, true)?,
             };
-            row.insert(column.name.to_string(), checked(column, value)?);
+            row.insert(column.name.to_string(), checked(column, &value)?);
         }
         Ok(())
     }
@@ -161,7 +161,7 @@ impl Step {
         }
         match &self.source {
             Source::Member(path) => field(path).map(|_: Field| ()).map_err(|e| e.to_string()).err(),
-            Source::Value(value) => checked(column, json(value)).err().map(|e| e.to_string()),
+            Source::Value(value) => checked(column, &json(value)).err().map(|e| e.to_string()),
             Source::RecordedAt if column.kind != ColumnKind::Timestamp => {
                 Some(format!("column \"{}\" holds {}, not a timestamp", column.name, column.kind))
             }
