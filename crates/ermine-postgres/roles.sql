@@ -14,15 +14,19 @@ grant select on sequence :"schema".events_seq_seq, :"schema".bell to :"appender"
 -- appender: appends, through the functions or with an INSERT of its own. The number and the time are not its to give.
 grant select on :"schema".events, :"schema".streams to :"appender";
 grant insert (tenant, stream_id, version, id, type, data, correlation, causation, headers) on :"schema".events to :"appender";
-grant insert (tenant, stream_id, version), update (version) on :"schema".streams to :"appender";
+grant insert (tenant, stream_id, version, type), update (version, type, archived) on :"schema".streams to :"appender";
+-- With inline projections it also reads and writes views: grant select, insert, update and delete on their tables, one by
+-- one, or make it a member of the daemon's role.
 
 -- reader: reads everything, changes nothing.
 grant select on all tables in schema :"schema" to :"reader";
 alter default privileges in schema :"schema" grant select on tables to :"reader";
 
--- daemon: reads the log, writes views and progress, rings for itself. Tables of views that come later are covered as well.
+-- daemon: reads the log, writes views, progress and messages, marks events as skipped, rings for itself. Tables of views that
+-- come later are covered as well. Where projections append events, make it a member of the appender's role.
 grant select on all tables in schema :"schema" to :"daemon";
-grant insert, update on :"schema".progress to :"daemon";
+grant insert, update on :"schema".progress, :"schema".outbox to :"daemon";
+grant update (skipped) on :"schema".events to :"daemon";
 grant insert on :"schema".incarnation to :"daemon";
 grant update on sequence :"schema".bell to :"daemon";
 select format('grant insert, update, delete on %I.%I to %I', :'schema', p.table_name, :'daemon')

@@ -1,11 +1,12 @@
 //! Appending: one call of one function, so one round trip.
 
 mod flat;
+mod with_views;
 
 use async_trait::async_trait;
 use ermine_core::{
-    AppendBatch, Appended, Error, ErrorKind, ExpectedVersion, Position, Result, Seq, StreamAppend, Uuid,
-    Version, VersionConflict, ports::EventAppender,
+    AppendBatch, Appended, Error, ErrorKind, ExpectedVersion, Position, Result, Seq, StreamAppend,
+    StreamType, Uuid, Version, VersionConflict, ports::EventAppender,
 };
 use flat::Flat;
 use postgres_types::ToSql;
@@ -22,6 +23,9 @@ use crate::{
 impl EventAppender for Store {
     async fn append(&self, batch: AppendBatch) -> Result<Appended> {
         batch.check()?;
+        if changes_views(&batch) {
+            return self.append_with_views(&batch).await;
+        }
         let loan = self.loan().await.map_err(|err| err.context(describe(&batch)))?;
         let call = Call::of(&batch)?;
         let sql = call.sql(self);
@@ -55,6 +59,9 @@ impl Store {
     /// Dropping the future leaves open whether the events are part of the transaction: roll it back.
     pub async fn append_in(&self, transaction: &Transaction<'_>, batch: AppendBatch) -> Result<Appended> {
         batch.check()?;
+        if changes_views(&batch) {
+            return self.append_with_views_in(transaction, &batch).await;
+        }
         let call = Call::of(&batch)?;
         let sql = call.sql(self);
         let typed: Vec<_> = call.params().into_iter().zip(sql.types().iter().cloned()).collect();
@@ -62,6 +69,11 @@ impl Store {
         let rows = rows.map_err(|err| refusal(Fault::Driver(err), &batch))?;
         call.answer(&batch, &rows)
     }
+}
+
+/// Whether more than one statement is needed.
+fn changes_views(batch: &AppendBatch) -> bool {
+    !batch.pins().is_empty() || !batch.operations().is_empty()
 }
 
 /// Which function is called, and with what.
@@ -96,16 +108,23 @@ impl<'a> Call<'a> {
     }
 
     fn answer(&self, batch: &AppendBatch, rows: &[Row]) -> Result<Appended> {
-        let row = rows.first().ok_or_else(|| Error::fatal("an append was not answered"))?;
-        let answer = match self {
+        answer_of(batch, rows, |row| match self {
             Self::Stream(_) => stream_answer(row),
             Self::Events(flat) => flat.answer(row),
-        };
-        answer.map_err(|err| {
-            Error::new(ErrorKind::OutcomeUnknown, format!("reading the answer to {}", describe(batch)))
-                .with_source(err)
         })
     }
+}
+
+fn answer_of(
+    batch: &AppendBatch,
+    rows: &[Row],
+    read: impl FnOnce(&Row) -> Result<Appended, tokio_postgres::Error>,
+) -> Result<Appended> {
+    let row = rows.first().ok_or_else(|| Error::fatal("an append was not answered"))?;
+    read(row).map_err(|err| {
+        Error::new(ErrorKind::OutcomeUnknown, format!("reading the answer to {}", describe(batch)))
+            .with_source(err)
+    })
 }
 
 /// The events of one stream as columns.
@@ -116,6 +135,7 @@ struct Single<'a> {
     ids: Vec<Uuid>,
     types: Vec<&'a str>,
     bodies: Vec<RawJson<'a>>,
+    stream_type: Option<&'a str>,
 }
 
 impl<'a> Single<'a> {
@@ -127,11 +147,20 @@ impl<'a> Single<'a> {
             ids: append.events.iter().map(|event| *event.id().as_uuid()).collect(),
             types: append.events.iter().map(|event| event.type_name().as_str()).collect(),
             bodies: append.events.iter().map(|event| RawJson(event.body())).collect(),
+            stream_type: append.stream_type.as_ref().map(StreamType::as_str),
         }
     }
 
     fn params(&self) -> Vec<&(dyn ToSql + Sync)> {
-        vec![&self.tenant, &self.stream, &self.expected, &self.ids, &self.types, &self.bodies]
+        vec![
+            &self.tenant,
+            &self.stream,
+            &self.expected,
+            &self.ids,
+            &self.types,
+            &self.bodies,
+            &self.stream_type,
+        ]
     }
 }
 
@@ -167,13 +196,19 @@ fn refusal(fault: Fault, batch: &AppendBatch) -> Error {
         return Error::conflict(conflict);
     }
     let mut doing = describe(batch);
-    if fault.db().and_then(|db| db.constraint()) == Some("events_tenant_stream_id_version_key") {
-        doing.push_str(
-            ": the log holds events of it that its row in streams does not count, because somebody inserted them \
-             directly: set streams.version to the highest version in events",
-        );
-    }
+    doing.push_str(misplaced(&fault));
     fault.into_error(doing, Effect::Writes)
+}
+
+/// What else there is to say when a version is taken that the row of the stream knows nothing of.
+fn misplaced(fault: &Fault) -> &'static str {
+    match fault.db().and_then(|db| db.constraint()) {
+        Some("events_tenant_stream_id_version_key") => {
+            ": the log holds events of it that its row in streams does not count, because somebody inserted them \
+             directly: set streams.version to the highest version in events"
+        }
+        _ => "",
+    }
 }
 
 fn conflict(fault: &Fault, batch: &AppendBatch) -> Option<VersionConflict> {

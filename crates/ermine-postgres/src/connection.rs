@@ -6,16 +6,17 @@ use std::{
     future::Future,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
+use ermine_core::Value;
 use postgres_types::{ToSql, Type};
 use tokio::{task::JoinSet, time::timeout};
 use tokio_postgres::{Client, Row, Statement};
 
-use crate::{connect::Opened, error::Fault, sql::Sql};
+use crate::{connect::Opened, error::Fault, sql::Sql, value::Untyped};
 
 /// The parameters of a statement.
 pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -24,6 +25,7 @@ pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 pub(crate) struct Connection {
     client: Client,
     prepared: Mutex<HashMap<Arc<str>, Statement>>,
+    strangers: AtomicUsize,
     tainted: AtomicBool,
     /// No named statements, because a pooler may give each of them another session.
     unnamed: bool,
@@ -36,7 +38,12 @@ pub(crate) struct Connection {
 pub(crate) enum Ready {
     Named(Statement),
     Unnamed(Sql),
+    /// One whose parameters' types the server finds out.
+    Untyped(Arc<str>),
 }
+
+/// How many statements of strangers a session keeps prepared; those that are different every time must not pile up.
+const STRANGERS_MAX: usize = 100;
 
 impl Connection {
     pub(crate) fn new(opened: Opened, unnamed: bool, answer_timeout: Duration) -> Self {
@@ -45,6 +52,7 @@ impl Connection {
         Self {
             client: opened.client,
             prepared: Mutex::default(),
+            strangers: AtomicUsize::new(0),
             tainted: AtomicBool::new(false),
             unnamed,
             answer_timeout,
@@ -81,6 +89,29 @@ impl Connection {
         Ok(Ready::Named(statement))
     }
 
+    /// Makes ready to run a statement of somebody else's. One that cannot be prepared is left to its turn: by then an
+    /// earlier statement may have made what it is missing, and the error is that of the transaction.
+    pub(crate) async fn ready_stranger(&self, text: &Arc<str>) -> Result<Ready, Fault> {
+        if let Some(statement) = self.cached(text) {
+            return Ok(Ready::Named(statement));
+        }
+        if self.unnamed || self.strangers.load(Ordering::Relaxed) >= STRANGERS_MAX {
+            return Ok(Ready::Untyped(Arc::clone(text)));
+        }
+        match self.answer(self.client.prepare(text)).await {
+            Ok(statement) => {
+                self.strangers.fetch_add(1, Ordering::Relaxed);
+                let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+                prepared.insert(Arc::clone(text), statement.clone());
+                Ok(Ready::Named(statement))
+            }
+            Err(fault) if fault.db().is_some() && !fault.spoils_session() => {
+                Ok(Ready::Untyped(Arc::clone(text)))
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
     fn cached(&self, text: &str) -> Option<Statement> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner).get(text).cloned()
     }
@@ -94,6 +125,20 @@ impl Connection {
         match ready {
             Ready::Named(statement) => self.client.query(statement, params).await,
             Ready::Unnamed(sql) => self.client.query_typed(sql.text(), &typed(sql, params)).await,
+            Ready::Untyped(text) => self.client.query_typed(text, &untyped(params)).await,
+        }
+    }
+
+    /// Runs a statement that has been made ready, and leaves the rows of its answer out.
+    pub(crate) async fn run_blind(
+        &self,
+        ready: &Ready,
+        params: Params<'_>,
+    ) -> Result<u64, tokio_postgres::Error> {
+        match ready {
+            Ready::Named(statement) => self.client.execute(statement, params).await,
+            Ready::Unnamed(sql) => self.client.execute_typed(sql.text(), &typed(sql, params)).await,
+            Ready::Untyped(text) => self.client.execute_typed(text, &untyped(params)).await,
         }
     }
 
@@ -101,6 +146,19 @@ impl Connection {
     pub(crate) async fn query(&self, sql: &Sql, params: Params<'_>) -> Result<Vec<Row>, Fault> {
         let ready = self.ready(sql).await?;
         self.answer(self.run(&ready, params)).await
+    }
+
+    /// Runs `sql`, and answers how many rows it has changed.
+    pub(crate) async fn execute(&self, sql: &Sql, params: Params<'_>) -> Result<u64, Fault> {
+        let ready = self.ready(sql).await?;
+        self.answer(self.run_blind(&ready, params)).await
+    }
+
+    /// Runs a statement that was made for this one time.
+    pub(crate) async fn query_made(&self, text: &str, values: &[Value]) -> Result<Vec<Row>, Fault> {
+        let values: Vec<Untyped<&Value>> = values.iter().map(Untyped).collect();
+        let params: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
+        self.answer(self.client.query_typed(text, &untyped(&params))).await
     }
 
     /// Runs a statement that is not worth preparing.
@@ -147,9 +205,14 @@ impl Connection {
     }
 }
 
-fn typed<'a>(sql: &Sql, params: Params<'a>) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+pub(crate) fn typed<'a>(sql: &Sql, params: Params<'a>) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
     debug_assert_eq!(sql.types().len(), params.len(), "{}", sql.text());
     params.iter().copied().zip(sql.types().iter().cloned()).collect()
+}
+
+/// The server finds the types out; the values come as text.
+pub(crate) fn untyped<'a>(params: Params<'a>) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+    params.iter().map(|param| (*param, Type::UNKNOWN)).collect()
 }
 
 /// Marks a session whose state is open.

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use ermine_core::{Epoch, Error, ErrorKind, EventId, Seq, Uuid};
+use ermine_core::{Epoch, Error, ErrorKind, EventId, Seq, StreamId, Uuid};
 use tokio_postgres::error::{DbError, SqlState};
 
 /// What went wrong between us and the server.
@@ -101,6 +101,16 @@ impl Fault {
         Error::new(kind, doing).with_source(self)
     }
 
+    /// The same for a statement of somebody else's, where what is missing is not a part of the store.
+    pub(crate) fn into_native_error(self, doing: impl Into<String>) -> Error {
+        let kind = match self.code() {
+            // Syntax, and names that nothing has.
+            Some(code) if code.starts_with("42") && code != "42501" => ErrorKind::Configuration,
+            _ => self.kind(Effect::Writes),
+        };
+        Error::new(kind, doing).with_source(self)
+    }
+
     fn kind(&self, effect: Effect) -> ErrorKind {
         let lost = match effect {
             Effect::Reads => ErrorKind::Transient,
@@ -144,6 +154,7 @@ fn kind_of(db: &DbError, lost: ErrorKind) -> ErrorKind {
         "EM002" => ErrorKind::OutOfOrder { at: Seq::from_i64(number("at")) },
         "EM005" => ErrorKind::Refused,
         "EM006" => ErrorKind::Rewound,
+        "EM007" => archived(detail().as_ref()),
         "EM008" => {
             ErrorKind::PartlyKnown { known: detail().map(|json| ids(&json["known"])).unwrap_or_default() }
         }
@@ -163,8 +174,17 @@ fn kind_of(db: &DbError, lost: ErrorKind) -> ErrorKind {
         "42P01" | "42883" | "3F000" | "42501" | "25006" => ErrorKind::Refused,
         "28000" | "28P01" | "3D000" => ErrorKind::Configuration,
         "23505" if db.constraint() == Some("events_tenant_stream_id_version_key") => ErrorKind::Refused,
+        // A view without a member that its column must have, or with one that does not fit.
+        "23502" => ErrorKind::Serialization { seq: None },
         code if code.starts_with("22") => ErrorKind::Serialization { seq: None },
         _ => ErrorKind::Fatal,
+    }
+}
+
+fn archived(detail: Option<&serde_json::Value>) -> ErrorKind {
+    match detail.and_then(|json| json.get("stream")?.as_str()) {
+        Some(stream) => ErrorKind::Archived { stream: StreamId::from_store(stream) },
+        None => ErrorKind::Fatal,
     }
 }
 

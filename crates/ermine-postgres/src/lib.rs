@@ -19,11 +19,20 @@
 //! - [`Store::append_in`]: inside your own [`tokio_postgres::Transaction`], together with your own tables.
 //! - In SQL, from any program: `select ermine.append('trip-1', null, array['Started'], array['{"km":1}']::json[])`
 //!   answers with the number of the last event. The second argument is the version that the stream must have: `null` for
-//!   any, `0` for a new stream. A conflict raises `EM003` with tenant, stream and actual version as JSON in its detail.
+//!   any, `0` for a new stream. A conflict raises `EM003` with tenant, stream and actual version as JSON in its detail, an
+//!   archived stream `EM007`. With all of six arguments, tenant and type of the stream among them, a new stream gets a type.
 //!
 //! Inserting into `ermine.events` directly (COPY, too) is safe for the mark as well, but then `ermine.streams` must be
 //! kept in step by the writer: later appends take a stream's version from there. A session that is going to
 //! `PREPARE TRANSACTION` sets `ermine.no_bell = on`, because PostgreSQL refuses to prepare a transaction that notifies.
+//!
+//! # Views
+//!
+//! The views of a projection are rows of a table of their own: `jsonb` documents, or columns where the projection has
+//! declared them. Plain SQL reads the latter by the declared name, `ermine.mileage` (of version 2 `ermine.mileage_v2`), with
+//! `tenant`, `id` and the columns. Indexes on fields are made by the migration, and filters use them. What no operation
+//! says, a native statement does, made by [`sql()`]; [`EventAppender::append`](ermine_core::ports::EventAppender::append)
+//! changes views in the transaction of the append.
 //!
 //! # Connections
 //!
@@ -42,9 +51,14 @@ mod connect;
 mod connection;
 mod control;
 mod error;
+mod filter;
 mod highwater;
+mod job;
 mod migrations;
+mod native;
+mod operations;
 mod options;
+mod outbox;
 mod page;
 mod pipeline;
 mod pool;
@@ -53,6 +67,7 @@ mod schema;
 mod schema_name;
 mod sql;
 mod store;
+mod streams;
 mod target;
 mod tls;
 mod value;
@@ -60,6 +75,7 @@ mod view_sql;
 mod views;
 mod wakeup;
 
+pub use native::sql;
 pub use options::{MarkStrategy, PostgresOptions};
 pub use schema_name::SchemaName;
 pub use store::Store;

@@ -27,6 +27,10 @@ pub(crate) const ALL: &[Migration] = migrations! {
     4 "0004_append_events",
     5 "0005_high_water",
     6 "0006_progress",
+    7 "0007_streams",
+    8 "0008_append_events",
+    9 "0009_progress",
+    10 "0010_outbox",
 };
 
 impl Migration {

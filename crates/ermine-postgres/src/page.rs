@@ -1,14 +1,17 @@
 //! Reading events: small pages by a prepared query, large ones by COPY.
 
+mod builder;
 mod copy;
+mod locate;
 mod row;
 
 use std::{num::NonZeroUsize, pin::pin};
 
 use async_trait::async_trait;
+use builder::Builder;
 use ermine_core::{
-    Admission, Error, Event, EventPage, EventRange, PageRequest, Result, Seq, StreamId, TenantId, TypeName,
-    UnknownEvent, Version, ports::EventReader,
+    Error, Event, EventPage, LogEntry, LogPoint, PageRequest, Result, SmolStr, StreamHeads, StreamId,
+    StreamType, TenantId, TypeName, Version, ports::EventReader,
 };
 use futures_util::TryStreamExt;
 use postgres_types::ToSql;
@@ -17,7 +20,7 @@ use crate::{
     Store,
     connection::{Connection, Ready},
     error::{Effect, Fault},
-    sql::{Sql, complete, quote_texts},
+    sql::{Sql, complete, quote_text, quote_texts},
 };
 
 /// From this many events on COPY is faster, although it takes a round trip more.
@@ -27,6 +30,8 @@ const COPY_FROM_EVENTS: usize = 2_000;
 struct Raw {
     event: Event,
     has_body: bool,
+    /// Why it was marked as skipped.
+    skipped: Option<SmolStr>,
 }
 
 #[async_trait]
@@ -75,6 +80,14 @@ impl EventReader for Store {
         }
         Ok(events)
     }
+
+    async fn read_heads(&self, streams: &[(TenantId, StreamId)]) -> Result<StreamHeads> {
+        locate::heads(self, streams).await
+    }
+
+    async fn locate(&self, point: LogPoint) -> Result<Option<LogEntry>> {
+        locate::entry(self, point).await
+    }
 }
 
 /// Why a page could not be read.
@@ -99,21 +112,27 @@ async fn query_rows(
     let limit = as_i64(request.events_max.get());
     let filter = &request.filter;
     let (wanted, known): (Vec<&str>, Vec<&str>);
+    let stream_type = filter.stream_type().map(StreamType::as_str);
     let mut params: Vec<&(dyn ToSql + Sync)> = vec![&floor, &ceiling, &limit, &request.incarnation.0];
-    let sql = if filter.wants_all_known() {
+    let sql = if filter.wants_all_known() && stream_type.is_none() {
         &store.inner.sql.load_page
     } else {
         wanted = filter.wanted().iter().map(TypeName::as_str).collect();
         known = filter.known().iter().map(TypeName::as_str).collect();
         params.push(&wanted);
         params.push(&known);
-        &store.inner.sql.load_page_filtered
+        if stream_type.is_some() {
+            params.push(&stream_type);
+            &store.inner.sql.load_page_of_type
+        } else {
+            &store.inner.sql.load_page_filtered
+        }
     };
     let ready = connection.ready(sql).await?;
     let lost = |error| ReadFault::Connection(connection.judge(Fault::Driver(error)));
     let rows = match &ready {
         Ready::Named(statement) => connection.client().query_raw(statement, params).await,
-        Ready::Unnamed(sql) => {
+        Ready::Unnamed(_) | Ready::Untyped(_) => {
             let typed = params.into_iter().zip(sql.types().iter().cloned());
             connection.client().query_typed_raw(sql.text(), typed).await
         }
@@ -151,17 +170,16 @@ async fn copy_rows(
 
 fn copy_statement(store: &Store, request: &PageRequest) -> String {
     let filter = &request.filter;
-    let sql: &Sql = if filter.wants_all_known() {
-        &store.inner.sql.copy_page
-    } else {
-        &store.inner.sql.copy_page_filtered
+    let stream_type = filter.stream_type().map(|name| quote_text(name.as_str()));
+    let all = filter.wants_all_known() && stream_type.is_none();
+    let sql: &Sql = match &stream_type {
+        Some(_) => &store.inner.sql.copy_page_of_type,
+        None if all => &store.inner.sql.copy_page,
+        None => &store.inner.sql.copy_page_filtered,
     };
-    let (wanted, known) = match filter.wants_all_known() {
-        true => (String::new(), String::new()),
-        false => (
-            quote_texts(filter.wanted().iter().map(TypeName::as_str)),
-            quote_texts(filter.known().iter().map(TypeName::as_str)),
-        ),
+    let names = |names: &[TypeName]| match all {
+        true => String::new(),
+        false => quote_texts(names.iter().map(TypeName::as_str)),
     };
     complete(
         sql.text(),
@@ -170,76 +188,11 @@ fn copy_statement(store: &Store, request: &PageRequest) -> String {
             ("ceiling", &request.range.ceiling().to_string()),
             ("limit", &request.events_max.to_string()),
             ("incarnation", &request.incarnation.0.to_string()),
-            ("wanted", &wanted),
-            ("known", &known),
+            ("wanted", &names(filter.wanted())),
+            ("known", &names(filter.known())),
+            ("stream_type", &stream_type.unwrap_or_default()),
         ],
     )
-}
-
-/// Puts a page together, and knows when it is full.
-struct Builder<'a> {
-    request: &'a PageRequest,
-    events: Vec<Event>,
-    unknown: Vec<UnknownEvent>,
-    seen: usize,
-    bytes: usize,
-    last: Seq,
-    incarnation_holds: bool,
-}
-
-impl<'a> Builder<'a> {
-    fn new(request: &'a PageRequest) -> Self {
-        Self {
-            request,
-            events: Vec::new(),
-            unknown: Vec::new(),
-            seen: 0,
-            bytes: 0,
-            last: request.range.floor(),
-            incarnation_holds: false,
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.seen >= self.request.events_max.get() || (self.bytes >= self.request.bytes_max && self.seen > 0)
-    }
-
-    /// Takes a row (`None`: one that only proves the incarnation); whether there is room for another.
-    fn take(&mut self, raw: Option<Raw>) -> Result<bool, ReadFault> {
-        self.incarnation_holds = true;
-        let Some(Raw { event, has_body }) = raw else { return Ok(true) };
-        if event.seq <= self.last || event.seq > self.request.range.ceiling() {
-            return Err(ReadFault::Garbled(format!("event {} came after {}", event.seq, self.last)));
-        }
-        self.seen += 1;
-        self.last = event.seq;
-        match self.request.filter.admit(&event.type_name) {
-            Admission::Wanted if has_body => {
-                self.bytes += event.body.len();
-                self.events.push(event);
-            }
-            // The statement leaves these out; with every known type wanted there are none.
-            Admission::Wanted | Admission::Other => {}
-            Admission::Unknown => self.unknown.push(UnknownEvent {
-                seq: event.seq,
-                stream: event.stream,
-                type_name: event.type_name,
-            }),
-        }
-        Ok(!self.is_full())
-    }
-
-    fn finish(self) -> Result<EventPage> {
-        if !self.incarnation_holds {
-            return Err(Error::rewound());
-        }
-        let asked = self.request.range;
-        // A page that did not fill up has seen everything up to the ceiling.
-        let ceiling = if self.is_full() { self.last } else { asked.ceiling() };
-        let range = EventRange::new(asked.floor(), ceiling)
-            .ok_or_else(|| Error::fatal(format!("an event at {ceiling} in a page of {asked}")))?;
-        Ok(EventPage { range, events: self.events, unknown: self.unknown })
-    }
 }
 
 fn as_i64(count: usize) -> i64 {

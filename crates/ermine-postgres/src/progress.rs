@@ -27,6 +27,19 @@ impl ProgressStore for Store {
         Ok(taken)
     }
 
+    async fn place_shard(&self, shard: &ShardName, seq: Seq) -> Result<TakenShard> {
+        let name = shard.to_string();
+        let doing = || format!("placing {name} at {seq}");
+        let loan = self.loan().await.map_err(|err| err.context(doing()))?;
+        let rows = loan
+            .query(&self.inner.sql.place_shard, &[&name, &seq.as_i64()])
+            .await
+            .map_err(|fault| fault.into_error(doing(), Effect::Reads))?;
+        let row = rows.first().ok_or_else(|| Error::fatal(format!("{}: there is no answer", doing())))?;
+        let (seq, epoch) = numbers(row).map_err(|err| Error::fatal(doing()).with_source(err))?;
+        Ok(TakenShard { shard: shard.clone(), seq: Seq::from_i64(seq), epoch: Epoch(epoch) })
+    }
+
     async fn read_progress(&self) -> Result<Vec<Progress>> {
         let doing = "reading the progress of all shards";
         let loan = self.loan().await.map_err(|err| err.context(doing))?;
@@ -68,6 +81,7 @@ fn progress(row: &Row) -> Result<Progress> {
         seq: Seq::from_i64(row.try_get(1).map_err(broken)?),
         epoch: Epoch(row.try_get(2).map_err(broken)?),
         unknown_events: row.try_get::<_, i64>(3).map_err(broken)?.unsigned_abs(),
-        moved_at: row.try_get(4).map_err(broken)?,
+        skipped_events: row.try_get::<_, i64>(4).map_err(broken)?.unsigned_abs(),
+        moved_at: row.try_get(5).map_err(broken)?,
     })
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod migrate;
+mod tables;
 
 use async_trait::async_trait;
 use ermine_core::{
@@ -17,6 +18,10 @@ impl SchemaAdmin for Store {
     /// store that is up to date.
     async fn migrate(&self, registration: &Registration) -> Result<()> {
         self.migrate_store(registration).await
+    }
+
+    async fn reset(&self, registration: &Registration) -> Result<()> {
+        self.reset_store(registration).await
     }
 
     async fn check(&self, registration: &Registration) -> Result<Vec<Check>> {

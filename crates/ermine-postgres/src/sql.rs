@@ -1,6 +1,6 @@
 //! The statements of this adapter, read from `sql/*.sql` and put into their schema once.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use postgres_types::Type;
 
@@ -10,12 +10,12 @@ use crate::SchemaName;
 #[derive(Clone, Debug)]
 pub(crate) struct Sql {
     text: Arc<str>,
-    types: &'static [Type],
+    types: Cow<'static, [Type]>,
 }
 
 impl Sql {
-    pub(crate) fn new(text: impl Into<Arc<str>>, types: &'static [Type]) -> Self {
-        Self { text: text.into(), types }
+    pub(crate) fn new(text: impl Into<Arc<str>>, types: impl Into<Cow<'static, [Type]>>) -> Self {
+        Self { text: text.into(), types: types.into() }
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -26,8 +26,8 @@ impl Sql {
         Arc::clone(&self.text)
     }
 
-    pub(crate) const fn types(&self) -> &'static [Type] {
-        self.types
+    pub(crate) fn types(&self) -> &[Type] {
+        &self.types
     }
 }
 
@@ -44,7 +44,7 @@ macro_rules! statements {
                 Self {
                     $($name: Sql::new(
                         render(include_str!(concat!("sql/", stringify!($name), ".sql")), schema, &[]),
-                        &[$(Type::$type),*],
+                        const { &[$(Type::$type),*] as &'static [Type] },
                     ),)*
                 }
             }
@@ -53,32 +53,49 @@ macro_rules! statements {
 }
 
 statements! {
-    advance [TEXT, INT8, INT8, INT8, UUID, INT8];
+    advance [TEXT, INT8, INT8, INT8, UUID, INT8, INT8, TEXT_ARRAY];
     append_events [TEXT_ARRAY, TEXT_ARRAY, INT8_ARRAY, INT8_ARRAY, TEXT_ARRAY, TEXT_ARRAY, INT4_ARRAY, INT4_ARRAY,
-        UUID_ARRAY, TEXT_ARRAY, JSON_ARRAY, TEXT_ARRAY, TEXT_ARRAY, JSON_ARRAY, BOOL];
-    append_stream [TEXT, TEXT, INT8, UUID_ARRAY, TEXT_ARRAY, JSON_ARRAY];
+        UUID_ARRAY, TEXT_ARRAY, JSON_ARRAY, TEXT_ARRAY, TEXT_ARRAY, JSON_ARRAY, BOOL, TEXT_ARRAY];
+    append_events_after [TEXT_ARRAY, TEXT_ARRAY, INT8_ARRAY, INT8_ARRAY, TEXT_ARRAY, TEXT_ARRAY, INT4_ARRAY, INT4_ARRAY,
+        UUID_ARRAY, TEXT_ARRAY, JSON_ARRAY, TEXT_ARRAY, TEXT_ARRAY, JSON_ARRAY, BOOL, TEXT_ARRAY];
+    append_missing [TEXT_ARRAY, TEXT_ARRAY, UUID_ARRAY, TEXT_ARRAY, JSON_ARRAY, TEXT_ARRAY, TEXT_ARRAY, JSON_ARRAY];
+    append_stream [TEXT, TEXT, INT8, UUID_ARRAY, TEXT_ARRAY, JSON_ARRAY, TEXT];
+    archive_stream [TEXT, TEXT, UUID];
+    begin_append [TEXT_ARRAY, TEXT_ARRAY, INT8_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, INT4_ARRAY, UUID_ARRAY, BOOL];
     begin_batch [];
     check_store [];
     copy_page [];
     copy_page_filtered [];
+    copy_page_of_type [];
     explain [];
     explain_holders [];
     high_water [INT8, INT8];
     high_water_holders [INT8, INT8];
     load_page [INT8, INT8, INT8, UUID];
     load_page_filtered [INT8, INT8, INT8, UUID, TEXT_ARRAY, TEXT_ARRAY];
+    load_page_of_type [INT8, INT8, INT8, UUID, TEXT_ARRAY, TEXT_ARRAY, TEXT];
+    locate_after [INT8];
+    locate_since [TIMESTAMPTZ];
     lock_class [];
     lock_classes [];
+    lock_streams [TEXT_ARRAY, TEXT_ARRAY];
     migration_record [INT4, TEXT, UUID];
     migrations_applied [];
     migrations_create [];
+    pending_messages [INT8];
+    place_shard [TEXT, INT8];
+    publish [UUID_ARRAY, TEXT_ARRAY, INT8_ARRAY, TEXT_ARRAY, TEXT_ARRAY, JSON_ARRAY];
+    read_heads [TEXT_ARRAY, TEXT_ARRAY];
     read_progress [];
     read_stream [TEXT, TEXT, INT8, INT8];
+    reset [];
+    settle_messages [UUID_ARRAY];
+    skip_events [INT8_ARRAY, TEXT];
     statistics [];
     store_state [];
     take_shards [TEXT_ARRAY];
-    view_missing [TEXT_ARRAY];
     view_register [TEXT, INT8, INT8, TEXT];
+    view_relations [TEXT_ARRAY];
 }
 
 /// Leaves out the header and fills in the schema and `more`, in one pass, so that nothing that was filled in is looked at

@@ -5,6 +5,7 @@ use ermine_core::{Result, ViewTable, ports};
 use crate::{
     MarkStrategy, PostgresOptions, SchemaName,
     control::{self, Control, Line},
+    native,
     pool::{Loan, Pool},
     sql::Statements,
     target::Target,
@@ -109,7 +110,15 @@ impl Store {
 
 impl ports::Store for Store {
     fn kind(&self) -> &'static str {
-        "postgres"
+        native::KIND
+    }
+
+    fn stream_admin(&self) -> Option<&dyn ports::StreamAdmin> {
+        Some(self)
+    }
+
+    fn outbox(&self) -> Option<&dyn ports::Outbox> {
+        Some(self)
     }
 }
 

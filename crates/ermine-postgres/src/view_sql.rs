@@ -1,14 +1,20 @@
 //! Names of view tables, and their statements.
 
+mod flat;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use ermine_core::{Uuid, ViewTable};
+use ermine_core::{Layout, Uuid, ViewTable};
+pub(crate) use flat::{column_definition, column_type, moment, quoted, sql_view};
 use postgres_types::Type;
 
-use crate::{SchemaName, sql, sql::Sql};
+use crate::{
+    SchemaName,
+    sql::{self, Sql},
+};
 
 /// The longest name that PostgreSQL keeps.
 const NAME_BYTES_MAX: usize = 63;
@@ -17,11 +23,18 @@ const NAME_BYTES_MAX: usize = 63;
 #[derive(Debug)]
 pub(crate) struct ViewSql {
     pub(crate) name: String,
-    pub(crate) create: Sql,
+    pub(crate) create: String,
     pub(crate) store: Sql,
+    pub(crate) insert: Sql,
     pub(crate) delete: Sql,
+    pub(crate) pin: Sql,
     pub(crate) load: Sql,
     pub(crate) query: Sql,
+    /// These three are open where a filter or an order goes.
+    pub(crate) select: String,
+    pub(crate) count: String,
+    pub(crate) delete_where: String,
+    layout: Layout,
 }
 
 /// The statements of all view tables that have been asked for.
@@ -38,7 +51,8 @@ impl ViewSqls {
 
     pub(crate) fn of(&self, table: &ViewTable) -> Arc<ViewSql> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = known.get(table) {
+        // The layout is not part of what makes tables equal.
+        if let Some(found) = known.get(table).filter(|found| found.layout == *table.layout()) {
             return Arc::clone(found);
         }
         let made = Arc::new(ViewSql::new(&self.schema, table));
@@ -47,29 +61,95 @@ impl ViewSqls {
     }
 }
 
-macro_rules! view_sql {
-    ($file:literal, $schema:expr, $table:expr, [$($type:ident),*]) => {
-        Sql::new(sql::render(include_str!($file), $schema, &[("table", $table)]), &[$(Type::$type),*])
-    };
+/// What differs between the layouts, as SQL.
+struct Pieces {
+    /// The definitions of the columns that hold the view.
+    columns: String,
+    /// Those columns, each after a comma.
+    names: String,
+    /// The arrays of what goes into them, and their types.
+    parameters: String,
+    types: Vec<Type>,
+    /// What goes into them, out of `u`.
+    values: String,
+    /// The same on a conflict.
+    sets: String,
+    /// The view as JSON, out of `v`.
+    body: String,
+    version: &'static str,
+    seq: &'static str,
+    updated_at: &'static str,
+}
+
+impl Pieces {
+    fn of(layout: &Layout) -> Self {
+        match layout {
+            Layout::Document => Self {
+                columns: "  data jsonb not null,".into(),
+                names: ", data".into(),
+                parameters: ", $5".into(),
+                types: vec![Type::JSONB_ARRAY],
+                values: ", u.data".into(),
+                sets: ", data = excluded.data".into(),
+                body: "v.data".into(),
+                version: "version",
+                seq: "seq",
+                updated_at: "updated_at",
+            },
+            Layout::Columns(columns) => flat::pieces(columns),
+        }
+    }
 }
 
 impl ViewSql {
     fn new(schema: &SchemaName, table: &ViewTable) -> Self {
         let name = table_name(table);
-        let quoted = format!("\"{name}\"");
+        let (quoted, literal) = (format!("\"{name}\""), format!("'{name}'"));
+        let pieces = Pieces::of(table.layout());
+        let version_literal = format!("'{}'", pieces.version);
+        let values = [
+            ("table", quoted.as_str()),
+            ("table_literal", &literal),
+            ("version_literal", &version_literal),
+            ("columns", &pieces.columns),
+            ("names", &pieces.names),
+            ("parameters", &pieces.parameters),
+            ("values", &pieces.values),
+            ("sets", &pieces.sets),
+            ("body", &pieces.body),
+            ("version", pieces.version),
+            ("seq", pieces.seq),
+            ("updated_at", pieces.updated_at),
+        ];
+        let text = |template: &str| sql::render(template, schema, &values);
+        const KEYS: &[Type] = &[Type::TEXT_ARRAY, Type::TEXT_ARRAY];
+        let mut views = vec![Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT8_ARRAY, Type::INT8_ARRAY];
+        views.extend(pieces.types.iter().cloned());
         Self {
-            create: view_sql!("sql/view_create.sql", schema, &quoted, []),
-            store: view_sql!(
-                "sql/view_store.sql",
-                schema,
-                &quoted,
-                [TEXT_ARRAY, TEXT_ARRAY, JSONB_ARRAY, INT8_ARRAY, INT8_ARRAY]
+            create: text(include_str!("sql/view_create.sql")),
+            store: Sql::new(text(include_str!("sql/view_store.sql")), views.clone()),
+            insert: Sql::new(text(include_str!("sql/view_insert.sql")), views),
+            delete: Sql::new(text(include_str!("sql/view_delete.sql")), KEYS),
+            pin: Sql::new(
+                text(include_str!("sql/view_pin.sql")),
+                const { &[Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT8_ARRAY] },
             ),
-            delete: view_sql!("sql/view_delete.sql", schema, &quoted, [TEXT_ARRAY, TEXT_ARRAY]),
-            load: view_sql!("sql/view_load.sql", schema, &quoted, [TEXT_ARRAY, TEXT_ARRAY]),
-            query: view_sql!("sql/view_query.sql", schema, &quoted, [TEXT, TEXT, INT8]),
+            load: Sql::new(text(include_str!("sql/view_load.sql")), KEYS),
+            query: Sql::new(
+                text(include_str!("sql/view_query.sql")),
+                const { &[Type::TEXT, Type::TEXT, Type::INT8] },
+            ),
+            select: text(include_str!("sql/view_select.sql")),
+            count: text(include_str!("sql/view_count.sql")),
+            delete_where: text(include_str!("sql/view_delete_where.sql")),
+            layout: table.layout().clone(),
             name,
         }
+    }
+
+    /// The table with its schema, as SQL takes it.
+    pub(crate) fn full_name(&self, schema: &SchemaName) -> String {
+        format!("{}.\"{}\"", schema.quoted(), self.name)
     }
 }
 
@@ -85,13 +165,24 @@ pub(crate) fn table_name(table: &ViewTable) -> String {
     if slug == name && slug.len() <= room && !ends_like_a_hash(&slug) {
         return format!("view_{slug}{suffix}");
     }
-    let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).simple().to_string();
-    let hash = &hash[..HASH_CHARS];
+    let hash = hash(name);
     let slug = &slug[..slug.len().min(room - HASH_CHARS - 1)];
     format!("view_{slug}_{hash}{suffix}")
 }
 
+/// The name of an index of a table, told apart by `what`.
+pub(crate) fn index_name(table: &str, what: &str) -> String {
+    let room = NAME_BYTES_MAX - HASH_CHARS - 1;
+    format!("{}_{}", &table[..table.len().min(room)], hash(&format!("{table} {what}")))
+}
+
 const HASH_CHARS: usize = 16;
+
+fn hash(name: &str) -> String {
+    let mut hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).simple().to_string();
+    hash.truncate(HASH_CHARS);
+    hash
+}
 
 fn ends_like_a_hash(slug: &str) -> bool {
     slug.rsplit_once('_').is_some_and(|(_, end)| {
@@ -100,46 +191,4 @@ fn ends_like_a_hash(slug: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use ermine_core::ProjectionName;
-
-    use super::*;
-
-    fn name(projection: &str, version: u32) -> String {
-        table_name(&ViewTable::new(ProjectionName::new(projection).unwrap(), version))
-    }
-
-    #[test]
-    fn a_plain_name_is_kept() {
-        assert_eq!(name("trips", 1), "view_trips_v1_g1");
-    }
-
-    #[test]
-    fn two_projections_never_share_a_table() {
-        let long = "x".repeat(99);
-        let same = [
-            "Trip",
-            "trip",
-            "TRIP",
-            "tri p",
-            "tri_p",
-            "tri.p",
-            "trip\"",
-            "é",
-            "è",
-            &long,
-            &format!("{long}y"),
-            name("Trip", 1)["view_".len()..].trim_end_matches("_v1_g1"),
-        ]
-        .map(|projection| name(projection, 1));
-        let different: HashSet<&String> = same.iter().collect();
-        assert_eq!(different.len(), same.len(), "{same:?}");
-        for name in same {
-            assert!(name.len() <= NAME_BYTES_MAX && name.is_ascii() && !name.contains('"'), "{name}");
-        }
-        assert!(name(&long, u32::MAX).len() <= NAME_BYTES_MAX);
-        assert_ne!(name("a", 11), name("a_v1", 1));
-    }
-}
+mod tests;

@@ -3,7 +3,10 @@ use postgres_types::ToSql;
 use tokio_postgres::Row;
 
 use super::expected;
-use crate::value::RawJson;
+use crate::{
+    job::Param,
+    value::{RawJson, Shared},
+};
 
 /// A batch as columns, the streams in the order in which they are locked.
 pub(super) struct Flat<'a> {
@@ -24,6 +27,7 @@ pub(super) struct Flat<'a> {
     causations: Vec<Option<&'a str>>,
     headers: Vec<Option<RawJson<'a>>>,
     idempotent: bool,
+    stream_types: Vec<Option<&'a str>>,
 }
 
 impl<'a> Flat<'a> {
@@ -55,6 +59,7 @@ impl<'a> Flat<'a> {
             causations: metadata().map(|it| it?.causation.as_deref()).collect(),
             headers: metadata().map(headers).collect(),
             idempotent: batch.is_idempotent(),
+            stream_types: order.iter().map(|n| streams[*n].stream_type.as_deref()).collect(),
         };
         for n in &order {
             flat.counts.push(i64::from(number(streams[*n].events.len())?));
@@ -86,18 +91,43 @@ impl<'a> Flat<'a> {
             &self.causations,
             &self.headers,
             &self.idempotent,
+            &self.stream_types,
         ]
     }
 
     pub(super) fn answer(&self, row: &Row) -> Result<Appended, tokio_postgres::Error> {
         let versions: Vec<i64> = row.try_get(1)?;
-        let version = |place: &usize| Version::from_i64(versions.get(*place).copied().unwrap_or_default());
         Ok(Appended {
             position: Position::new(Seq::from_i64(row.try_get(0)?)),
-            versions: self.places.iter().map(version).collect(),
+            versions: self.versions_of_batch(&versions),
             recorded_at: row.try_get(2)?,
             repeated: row.try_get(3)?,
         })
+    }
+
+    /// Versions in the order of the batch, out of those in the order of locks.
+    pub(super) fn versions_of_batch(&self, versions: &[i64]) -> Vec<Version> {
+        let version = |place: &usize| Version::from_i64(versions.get(*place).copied().unwrap_or_default());
+        self.places.iter().map(version).collect()
+    }
+
+    /// What `begin_append` looks at.
+    pub(super) fn checks(&'a self) -> Vec<Param<'a>> {
+        vec![
+            Box::new(&self.tenants),
+            Box::new(&self.streams),
+            Box::new(&self.expected),
+            Box::new(&self.stream_types),
+            Box::new(&self.of_tenant),
+            Box::new(&self.of_stream),
+            Box::new(&self.stream_index),
+            Box::new(&self.ids),
+            Box::new(self.idempotent),
+        ]
+    }
+
+    pub(super) fn boxed_params(&'a self) -> Vec<Param<'a>> {
+        self.params().into_iter().map(|param| -> Param<'a> { Box::new(Shared(param)) }).collect()
     }
 }
 

@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
-use ermine_core::{Body, Event, EventId, Seq, StreamId, TenantId, Timestamp, TypeName, Uuid, Version};
+use ermine_core::{
+    Body, Event, EventId, Seq, SmolStr, StreamId, TenantId, Timestamp, TypeName, Uuid, Version,
+};
 
 use super::{
     Raw,
@@ -13,7 +15,7 @@ use super::{
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 /// Signature, flags and the length of an extension that is not there.
 const HEADER_BYTES: usize = SIGNATURE.len() + 8;
-const COLUMNS: i16 = 11;
+const COLUMNS: i16 = 12;
 /// From 1970 to 2000, where PostgreSQL's time begins.
 const EPOCH_MICROSECONDS: i64 = 946_684_800_000_000;
 
@@ -102,6 +104,7 @@ fn decode(row: &Bytes, columns: &Columns, names: &[TypeName]) -> Result<Option<R
     let recorded_at = number(column(2))?.saturating_add(EPOCH_MICROSECONDS);
     let correlation = column(8).map(|it| text(Some(it))).transpose()?;
     let causation = column(9).map(|it| text(Some(it))).transpose()?;
+    let skipped = column(11).map(|it| text(Some(it)).map(SmolStr::new)).transpose()?;
     let body = json(7);
     let has_body = body.is_some();
     let event = Event {
@@ -115,7 +118,7 @@ fn decode(row: &Bytes, columns: &Columns, names: &[TypeName]) -> Result<Option<R
         recorded_at: Timestamp::from_microsecond(recorded_at).map_err(|err| err.to_string())?,
         metadata: metadata(correlation, causation, json(10)),
     };
-    Ok(Some(Raw { event, has_body }))
+    Ok(Some(Raw { event, has_body, skipped }))
 }
 
 fn number(column: Option<&[u8]>) -> Result<i64, String> {

@@ -15,6 +15,7 @@ pub(super) fn decode(row: &Row, names: &[TypeName]) -> Result<Option<Raw>, tokio
     let correlation: Option<&str> = row.try_get(8)?;
     let causation: Option<&str> = row.try_get(9)?;
     let headers: Option<JsonText<'_>> = row.try_get(10)?;
+    let skipped: Option<&str> = row.try_get(11)?;
     let event = Event {
         seq: Seq::from_i64(seq),
         id: EventId::from(row.try_get::<_, Uuid>(3)?),
@@ -26,7 +27,7 @@ pub(super) fn decode(row: &Row, names: &[TypeName]) -> Result<Option<Raw>, tokio
         recorded_at: row.try_get(2)?,
         metadata: metadata(correlation, causation, headers.map(JsonText::to_body)),
     };
-    Ok(Some(Raw { event, has_body: data.is_some() }))
+    Ok(Some(Raw { event, has_body: data.is_some(), skipped: skipped.map(SmolStr::new) }))
 }
 
 pub(super) fn no_body() -> Body {

@@ -48,8 +48,8 @@ impl Store {
             "there is no store".to_owned()
         } else if let Some(step) = plan.steps.first() {
             format!("migration {} ({}) has not been applied to the store", step.number, step.name)
-        } else if let Some(table) = plan.tables.first() {
-            format!("there is no table for views of {table} in the store")
+        } else if let Some((missing, _)) = plan.tables.iter().flat_map(|table| &table.steps).next() {
+            missing.clone()
         } else {
             return Ok(());
         };

@@ -3,6 +3,7 @@ use std::time::Duration;
 use ermine_core::{Error, ErrorKind, Result, Uuid, ViewTable, ports::Registration};
 use tokio_postgres::Row;
 
+use super::tables::{self, Relations, TablePlan};
 use crate::{
     Store,
     connection::Connection,
@@ -24,8 +25,8 @@ pub(super) struct Plan {
     pub(super) steps: &'static [Migration],
     /// Whether any migration has been applied.
     pub(super) there: bool,
-    /// Tables for views, by their place in the registration.
-    pub(super) tables: Vec<ViewTable>,
+    /// Tables for views that something is missing of.
+    pub(super) tables: Vec<TablePlan>,
 }
 
 impl Plan {
@@ -96,17 +97,33 @@ impl Store {
             let params: crate::connection::Params<'_> = &[&step.number, &step.name, &step.checksum()];
             connection.query_once(&self.inner.sql.migration_record, params).await.map_err(recording)?;
         }
-        for table in &plan.tables {
-            let sql = self.view_sql(table);
-            self.batch(connection, sql.create.text()).await?;
-            let (name, version, generation) =
-                (table.projection().as_str(), i64::from(table.version()), i64::from(table.generation()));
-            connection
-                .query_once(&self.inner.sql.view_register, &[&name, &version, &generation, &sql.name])
-                .await
-                .map_err(recording)?;
+        for plan in &plan.tables {
+            for (_, text) in &plan.steps {
+                self.batch(connection, text).await?;
+            }
+            if plan.is_new {
+                self.register(connection, &plan.table).await?;
+            }
         }
         self.batch(connection, "commit").await
+    }
+
+    async fn register(&self, connection: &Connection, table: &ViewTable) -> Result<()> {
+        let sql = self.view_sql(table);
+        let (name, version, generation) =
+            (table.projection().as_str(), i64::from(table.version()), i64::from(table.generation()));
+        let params: crate::connection::Params<'_> = &[&name, &version, &generation, &sql.name];
+        connection.query_once(&self.inner.sql.view_register, params).await.map(drop).map_err(recording)
+    }
+
+    pub(super) async fn reset_store(&self, registration: &Registration) -> Result<()> {
+        self.migrate_store(registration).await?;
+        let doing = || format!("resetting the store at {}", self.place());
+        let loan = self.loan().await.map_err(|err| err.context(doing()))?;
+        let taint = loan.taint();
+        self.batch(&loan, self.inner.sql.reset.text()).await.map_err(|err| err.context(doing()))?;
+        taint.lift();
+        Ok(())
     }
 
     async fn batch(&self, connection: &Connection, text: &str) -> Result<()> {
@@ -128,16 +145,14 @@ impl Store {
         } else {
             Vec::new()
         };
-        let names: Vec<String> =
-            registration.tables.iter().map(|table| self.view_sql(table).name.clone()).collect();
-        let rows = connection.query_once(&self.inner.sql.view_missing, &[&names]).await.map_err(reading)?;
-        let missing: Vec<String> =
-            rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(garbled)?;
-        let mut tables: Vec<ViewTable> = Vec::new();
-        for (table, name) in registration.tables.iter().zip(&names) {
-            if missing.contains(name) && !tables.contains(table) {
-                tables.push(table.clone());
-            }
+        let specs = tables::merged(registration)?;
+        let names = tables::names(&specs);
+        let rows = connection.query_once(&self.inner.sql.view_relations, &[&names]).await.map_err(reading)?;
+        let relations = Relations::read(&rows).map_err(garbled)?;
+        let mut tables = Vec::new();
+        for spec in &specs {
+            let sql = self.view_sql(&spec.table);
+            tables.extend(tables::plan(&self.inner.schema, &sql, spec, &relations)?);
         }
         Ok(Plan {
             schema_there: state.try_get(0).map_err(garbled)?,

@@ -2,8 +2,9 @@
 -- Lateral with a limit: one look into the index per key, whatever the planner thinks of a table that it may never have
 -- analysed.
 -- $1 tenants text[], $2 ids text[]
-select v.data, v.version, v.seq, u.place
+select w.data, w.version, w.seq, u.place
 from unnest($1, $2) with ordinality as u(tenant, id, place)
 cross join lateral (
-  select x.data, x.version, x.seq from {schema}.{table} x where x.tenant = u.tenant and x.id = u.id limit 1
-) v
+  select {body} as data, v.{version} as version, v.{seq} as seq
+  from {schema}.{table} v where v.tenant = u.tenant and v.id = u.id limit 1
+) w

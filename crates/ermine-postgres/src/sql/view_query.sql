@@ -1,3 +1,3 @@
 -- view_query: views in the bytewise order of their ids.
 -- $1 tenant text, $2 after text, $3 limit bigint
-select id, data, version, seq from {schema}.{table} where tenant = $1 and id > $2 order by id limit $3
+select v.id, {body}, v.{version}, v.{seq} from {schema}.{table} v where v.tenant = $1 and v.id > $2 order by v.id limit $3

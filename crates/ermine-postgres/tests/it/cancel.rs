@@ -1,7 +1,7 @@
 //! Futures dropped at every point: no transaction stays open, and nothing is half done.
 
 use ermine_core::{
-    Error, Seq, ShardBatch, ShardName,
+    Error, Seq, ShardBatch, ShardName, ViewPin,
     ports::{EventAppender, HighWaterSource, ProgressStore, SchemaAdmin, ViewStore},
 };
 use ermine_postgres::Store;
@@ -53,13 +53,9 @@ async fn a_dropped_commit_is_done_as_a_whole_or_not_at_all() {
         let taken = scene.store.take_shards(std::slice::from_ref(&shard)).await.unwrap().remove(0);
         let to = taken.seq.next();
         let batch = ShardBatch {
-            shard: shard.clone(),
-            epoch: taken.epoch,
-            incarnation,
-            from: taken.seq,
-            to,
             operations: vec![store_operation("trip-1", &to.to_string())],
             unknown_events: 1,
+            ..ShardBatch::new(shard.clone(), taken.epoch, incarnation, taken.seq, to)
         };
         let finished = poll_times(polls, scene.store.commit(batch)).await;
         scene.quiet().await;
@@ -95,6 +91,36 @@ async fn a_dropped_append_is_recorded_as_a_whole_or_not_at_all() {
             appended.unwrap();
             assert_eq!(events, 3);
             break;
+        }
+    }
+}
+
+/// With a native statement the BEGIN is waited for, so there is one more place to stop at.
+#[tokio::test]
+async fn a_dropped_append_with_views_is_recorded_with_them_or_not_at_all() {
+    let scene = Scene::new().await;
+    for native in [false, true] {
+        for polls in 0.. {
+            let id = format!("trip-{native}-{polls}");
+            let mut operations = vec![store_operation(&id, "3")];
+            if native {
+                let same = "update {table} set data = data where id = $1";
+                operations.push(ermine_postgres::sql(&table(), same, [id.as_str().into()]));
+            }
+            let pin = ViewPin { table: table(), key: key(&id), version: None };
+            let append = batch(&id, 3).with_operations(vec![pin], operations);
+            let finished = poll_times(polls, scene.store.append(append)).await;
+            scene.quiet().await;
+            let sql = "select count(*) from ermine.events where stream_id = $1";
+            let events: i64 = scene.admin.query_one(sql, &[&id]).await.unwrap().get(0);
+            let view = scene.store.load_views(&table(), &[key(&id)]).await.unwrap().remove(0);
+            let shown: i64 = view.map_or(0, |view| view.body.decode().unwrap());
+            assert_eq!(shown, events, "after {polls} polls");
+            if let Some(appended) = finished {
+                appended.unwrap();
+                assert_eq!(events, 3);
+                break;
+            }
         }
     }
 }

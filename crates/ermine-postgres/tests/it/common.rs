@@ -60,7 +60,7 @@ pub(crate) fn table() -> ViewTable {
 }
 
 pub(crate) fn registration() -> Registration {
-    Registration { tables: vec![table()] }
+    Registration { tables: vec![table().into()] }
 }
 
 pub(crate) fn event(type_name: &str, json: &str) -> NewEvent {

@@ -81,14 +81,10 @@ async fn each_role_can_do_its_work_and_no_more() {
 
     let shard: ShardName = "Trip:All".parse().unwrap();
     let taken = daemon.take_shards(std::slice::from_ref(&shard)).await.unwrap().remove(0);
+    let incarnation = daemon.observe(LEAVE).await.unwrap().incarnation;
     let batch = ShardBatch {
-        shard,
-        epoch: taken.epoch,
-        incarnation: daemon.observe(LEAVE).await.unwrap().incarnation,
-        from: Seq::ZERO,
-        to: Seq::new(6),
         operations: vec![store_operation("trip-1", "{\"km\":3}")],
-        unknown_events: 0,
+        ..ShardBatch::new(shard, taken.epoch, incarnation, Seq::ZERO, Seq::new(6))
     };
     daemon.commit(batch.clone()).await.unwrap();
     let refused = append(&daemon, "trip-9", ExpectedVersion::Any, 1).await.unwrap_err();

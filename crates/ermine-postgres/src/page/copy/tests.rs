@@ -24,6 +24,7 @@ fn stream(rows: usize) -> Bytes {
         field(&mut out, b"because");
         out.put_i32(-1);
         out.put_i32(-1);
+        out.put_i32(-1);
     }
     out.put_i16(-1);
     out.freeze()
@@ -71,5 +72,5 @@ fn another_number_of_columns_is_an_error() {
     out.put_i16(3);
     let mut decoder = Decoder::new(&[]);
     decoder.feed(out.freeze());
-    assert!(decoder.next_row().is_err_and(|err| err == "a row of 3 columns instead of 11"));
+    assert!(decoder.next_row().is_err_and(|err| err == "a row of 3 columns instead of 12"));
 }

@@ -1,0 +1,35 @@
+use ermine_core::{
+    ErrorKind, EventRange, ExpectedVersion, PageRequest, Seq,
+    ports::{EventReader, SchemaAdmin, ViewStore},
+};
+
+use crate::{
+    common::{Fixture, append, key, last_and_mark, names, registration, table},
+    worker::{Worker, put},
+};
+
+#[tokio::test]
+async fn a_reset_store_begins_anew_and_keeps_its_promises() {
+    let it = Fixture::new().await;
+    append(&it.store, "s", ExpectedVersion::Any, 3).await.unwrap();
+    let worker = Worker::take(&it.store).await;
+    worker.commit(vec![put(&table(), "a", "1")]).await.unwrap();
+    let before = it.observe().await.incarnation;
+    it.store.reset(&registration()).await.unwrap();
+    it.store.check(&registration()).await.unwrap();
+    assert_eq!(last_and_mark(&it.observe().await), (0, 0));
+    assert_eq!(it.store.load_views(&table(), &[key("a")]).await.unwrap(), [None]);
+    let first = append(&it.store, "s", ExpectedVersion::NoStream, 1).await.unwrap();
+    assert_eq!(first.position.seq().get(), 1, "numbers begin at 1");
+    let page = PageRequest {
+        range: EventRange::new(Seq::ZERO, Seq::new(1)).unwrap(),
+        filter: ermine_core::EventFilter::new(names(&["T"]), []),
+        events_max: 1.try_into().unwrap(),
+        bytes_max: 1,
+        incarnation: before,
+    };
+    assert_eq!(*it.store.load_page(page).await.unwrap_err().kind(), ErrorKind::Rewound);
+    assert_eq!(*worker.commit(Vec::new()).await.unwrap_err().kind(), ErrorKind::Rewound);
+    let truncate = it.sql().await.batch_execute("truncate ermine.events").await.unwrap_err();
+    assert_eq!(truncate.code().unwrap().code(), "EM005", "and the log cannot be emptied otherwise");
+}

@@ -1,0 +1,114 @@
+//! Archived streams, skipped events and types of streams, from the side of SQL.
+
+use ermine_core::{
+    AppendBatch, ErrorKind, EventFilter, ExpectedVersion, LogPoint, Operation, Seq, StreamId, StreamType,
+    TenantId, Version,
+    ports::{EventAppender, EventReader, StreamAdmin},
+};
+
+use crate::{
+    common::{Fixture, append, event, last_and_mark, names, page, stream},
+    worker::Worker,
+};
+
+fn id(id: &str) -> StreamId {
+    StreamId::new(id).unwrap()
+}
+
+#[tokio::test]
+async fn an_archived_stream_refuses_everybody_and_draws_no_number() {
+    let it = Fixture::new().await;
+    let nobody = TenantId::default();
+    append(&it.store, "s", ExpectedVersion::Any, 2).await.unwrap();
+    let archived = it.store.archive_stream(&nobody, &id("s")).await.unwrap();
+    assert_eq!((archived.position.seq().get(), archived.version()), (3, Version::new(3)));
+
+    for expected in [ExpectedVersion::Any, ExpectedVersion::NoStream, ExpectedVersion::Exact(Version::new(3))]
+    {
+        let refused = append(&it.store, "s", expected, 1).await.unwrap_err();
+        assert_eq!(*refused.kind(), ErrorKind::Archived { stream: id("s") }, "{}", refused.chain());
+        let both = AppendBatch::new().stream(stream("t", 1)).stream(stream("s", 1).expecting(expected));
+        let refused = it.store.append(both).await.unwrap_err();
+        assert_eq!(*refused.kind(), ErrorKind::Archived { stream: id("s") }, "{}", refused.chain());
+    }
+    let sql = it.sql().await;
+    let refused = sql.batch_execute("select ermine.append('s', null, array['T'], array['{}']::json[])").await;
+    assert_eq!(refused.unwrap_err().code().unwrap().code(), "EM007");
+    let worker = Worker::take(&it.store).await;
+    let events = vec![event("T", "{}")];
+    let refused =
+        worker.commit(vec![Operation::Append { tenant: nobody.clone(), stream: id("s"), events }]).await;
+    assert_eq!(*refused.unwrap_err().kind(), ErrorKind::Archived { stream: id("s") });
+
+    assert_eq!(last_and_mark(&it.observe().await), (3, 3));
+    let again = it.store.archive_stream(&nobody, &id("s")).await.unwrap();
+    assert!(again.repeated);
+    assert_eq!((again.position, again.recorded_at), (archived.position, archived.recorded_at));
+    let nothing = it.store.archive_stream(&nobody, &id("t")).await.unwrap_err();
+    assert_eq!(*nothing.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_stream_gets_its_type_from_sql_too() {
+    let it = Fixture::new().await;
+    let sql = it.sql().await;
+    for append in [
+        "'typed', 0, array['T'], array['{}']::json[], '', 'trip'",
+        "'plain', 0, array['T'], array['{}']::json[]",
+    ] {
+        sql.batch_execute(&format!("select ermine.append({append})")).await.unwrap();
+    }
+    for (stream_type, wanted) in [(None, vec![1, 2]), (Some("trip"), vec![1]), (Some("other"), vec![])] {
+        let stream_type = stream_type.map(|name| StreamType::new(name).unwrap());
+        for events_max in [10, 5000] {
+            let filter = EventFilter::new(names(&["T"]), []).for_streams_of(stream_type.clone());
+            let read = page(&it.store, 0, 5000, events_max, filter).await;
+            let seen: Vec<u64> = read.events.iter().map(|event| event.seq.get()).collect();
+            assert_eq!(seen, wanted, "{stream_type:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn skipped_events_are_named_in_small_pages_and_in_large_ones() {
+    let it = Fixture::new().await;
+    append(&it.store, "s", ExpectedVersion::Any, 3).await.unwrap();
+    assert_eq!(it.store.skip_events(&[Seq::new(2), Seq::new(9)], "poison").await.unwrap(), 1);
+    for events_max in [10, 5000] {
+        for known in [&[][..], &["Other"]] {
+            let filter = EventFilter::new(names(&["Travelled"]), names(known));
+            let read = page(&it.store, 0, 5000, events_max, filter).await;
+            let seen: Vec<u64> = read.events.iter().map(|event| event.seq.get()).collect();
+            assert_eq!(seen, [1, 3]);
+            let skipped = &read.skipped[0];
+            assert_eq!(
+                (skipped.seq.get(), skipped.stream.as_str(), skipped.reason.as_str()),
+                (2, "s", "poison")
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_moment_is_found_among_transactions_that_overlap() {
+    let it = Fixture::new().await;
+    let sql = it.sql().await;
+    // Times that go up and down with the numbers, as those of long transactions do.
+    sql.batch_execute(
+        "insert into ermine.events (stream_id, version, id, type, data, recorded_at) \
+         select 's', n, gen_random_uuid(), 'T', '{}', to_timestamp(1000 + n + case when n % 7 = 0 then 90 else 0 end) \
+         from generate_series(1, 3000) n; \
+         delete from ermine.events where seq % 5 = 0; analyze ermine.events",
+    )
+    .await
+    .unwrap();
+    for second in [0, 1001, 1050, 1096, 1097, 1098, 1500, 2500, 3999, 4000, 4083, 4084, 4085, 9999] {
+        let at = ermine_core::Timestamp::from_second(second).unwrap();
+        let slow = "select min(seq) from ermine.events where recorded_at >= to_timestamp($1)";
+        #[allow(clippy::cast_precision_loss, reason = "it is small")]
+        let wanted: Option<i64> = sql.query_one(slow, &[&(second as f64)]).await.unwrap().get(0);
+        let found = it.store.locate(LogPoint::Since(at)).await.unwrap();
+        assert_eq!(found.map(|entry| entry.seq.as_i64()), wanted, "since {second}");
+    }
+    assert_eq!(it.store.locate(LogPoint::After(Seq::new(4))).await.unwrap().unwrap().seq.get(), 6);
+}
