@@ -66,7 +66,7 @@ macro_rules! __each_case {
                 a_filter_by_stream_type_leaves_out_other_streams =
                     "A filter by type of stream leaves out events of other streams, also of those without a type.";
                 skipped_events_are_left_out_and_named =
-                    "Events marked as skipped are left out, and named with the reason.";
+                    "Events marked as skipped are left out, also those of unknown types, and named with the reason.";
                 a_page_of_another_incarnation_is_rewound =
                     "A page asked for in another incarnation is `Rewound`.";
                 a_stream_is_read_after_a_version_up_to_the_limit =

@@ -29,7 +29,8 @@ pub struct EventPage {
     pub events: Vec<Event>,
     /// The events in the range whose type nobody knows, in sequence order.
     pub unknown: Vec<UnknownEvent>,
-    /// The events in the range that an operator has marked as skipped, in sequence order; of any type that is wanted.
+    /// The events in the range that an operator has marked as skipped, in sequence order; of types that
+    /// are wanted or unknown.
     pub skipped: Vec<SkippedEvent>,
 }
 

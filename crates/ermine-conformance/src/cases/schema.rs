@@ -58,6 +58,7 @@ pub(crate) async fn migrating_keeps_what_is_stored(bench: &Bench<'_>) -> Outcome
 pub(crate) async fn new_columns_are_added_and_other_changes_are_refused(bench: &Bench<'_>) -> Outcome {
     let narrow = [("must", ColumnKind::Integer, false), ("may", ColumnKind::Text, true)];
     let store = bench.ready_with([sheet(&narrow).into()]).await?;
+    store.append(batch(&[("a", 2)])).await?;
     let mut worker = Worker::take(&*store, shard("Sheet", 1)).await?;
     let default = TenantId::default();
     let old: Document = (key("old").id, json!({"must": 1, "may": "text"}));

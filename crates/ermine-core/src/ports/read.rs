@@ -16,7 +16,7 @@ use crate::{
 /// - Events of types that other projections want are left out.
 /// - Events of unknown types come without their bodies, and count towards the page.
 /// - A filter by type of stream leaves out events of other streams, also of those without a type.
-/// - Events marked as skipped are left out, and named with the reason.
+/// - Events marked as skipped are left out, also those of unknown types, and named with the reason.
 /// - A page asked for in another incarnation is `Rewound`.
 /// - Reading a stream gives its events after a version, in order, up to the limit.
 /// - Reading heads gives the version of each stream in the order of the request, 0 where there are no events.

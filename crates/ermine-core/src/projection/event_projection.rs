@@ -292,7 +292,8 @@ impl ChangePlan {
                 operations.push(Operation::Delete { table: table.clone(), key: key.clone() });
             }
             Change::DeleteWhere(tenant, filter) => {
-                for key in self.views.views().iter().map(|view| &view.key).filter(|key| key.tenant == *tenant) {
+                for key in self.views.views().iter().map(|view| &view.key).filter(|key| key.tenant == *tenant)
+                {
                     let Some(working) = views.get_mut(key) else { continue };
                     if working.document.as_ref().is_some_and(|document| filter.matches(document)) {
                         working.document = None;

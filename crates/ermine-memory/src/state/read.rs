@@ -18,21 +18,19 @@ impl State {
         let mut page = EventPage::empty(request.range);
         let mut bytes = 0;
         for (seq, event) in self.data.events.range((Bound::Excluded(floor), Bound::Included(ceiling))) {
-            match request.filter.admit(&event.type_name) {
-                Admission::Other => continue,
-                Admission::Wanted if !self.is_of(event, request.filter.stream_type()) => continue,
-                Admission::Wanted => match self.data.skipped.get(seq) {
-                    Some(reason) => page.skipped.push(SkippedEvent {
-                        seq: *seq,
-                        stream: event.stream.clone(),
-                        reason: reason.clone(),
-                    }),
-                    None => {
-                        bytes += event.body.len();
-                        page.events.push(event.clone());
-                    }
-                },
-                Admission::Unknown => page.unknown.push(UnknownEvent {
+            match (request.filter.admit(&event.type_name), self.data.skipped.get(seq)) {
+                (Admission::Other, _) => continue,
+                (Admission::Wanted, _) if !self.is_of(event, request.filter.stream_type()) => continue,
+                (Admission::Wanted | Admission::Unknown, Some(reason)) => page.skipped.push(SkippedEvent {
+                    seq: *seq,
+                    stream: event.stream.clone(),
+                    reason: reason.clone(),
+                }),
+                (Admission::Wanted, None) => {
+                    bytes += event.body.len();
+                    page.events.push(event.clone());
+                }
+                (Admission::Unknown, None) => page.unknown.push(UnknownEvent {
                     seq: *seq,
                     stream: event.stream.clone(),
                     type_name: event.type_name.clone(),

@@ -1,5 +1,6 @@
 use ermine_core::{
-    Admission, Error, Event, EventPage, EventRange, PageRequest, Result, Seq, SkippedEvent, UnknownEvent,
+    Admission, Error, Event, EventPage, EventRange, PageRequest, Result, Seq, SkippedEvent, SmolStr,
+    StreamId, UnknownEvent,
 };
 
 use super::{Raw, ReadFault};
@@ -44,22 +45,25 @@ impl<'a> Builder<'a> {
         self.seen += 1;
         self.last = event.seq;
         match (self.request.filter.admit(&event.type_name), skipped) {
-            (Admission::Wanted, Some(reason)) if has_body => {
-                self.skipped.push(SkippedEvent { seq: event.seq, stream: event.stream, reason });
-            }
+            (Admission::Wanted, Some(reason)) if has_body => self.skip(event.seq, event.stream, reason),
+            (Admission::Unknown, Some(reason)) => self.skip(event.seq, event.stream, reason),
             (Admission::Wanted, None) if has_body => {
                 self.bytes += event.body.len();
                 self.events.push(event);
             }
             // The statement leaves these out; with every known type wanted there are none.
             (Admission::Wanted | Admission::Other, _) => {}
-            (Admission::Unknown, _) => self.unknown.push(UnknownEvent {
+            (Admission::Unknown, None) => self.unknown.push(UnknownEvent {
                 seq: event.seq,
                 stream: event.stream,
                 type_name: event.type_name,
             }),
         }
         Ok(!self.is_full())
+    }
+
+    fn skip(&mut self, seq: Seq, stream: StreamId, reason: SmolStr) {
+        self.skipped.push(SkippedEvent { seq, stream, reason });
     }
 
     pub(super) fn finish(self) -> Result<EventPage> {

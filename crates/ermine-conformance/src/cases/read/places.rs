@@ -84,6 +84,11 @@ pub(crate) async fn skipped_events_are_left_out_and_named(bench: &Bench<'_>) -> 
     ensure_eq!(theirs.events.len(), 0, "events of the other type, all of them marked");
     let found: Vec<Seq> = theirs.skipped.iter().map(|skipped| skipped.seq).collect();
     ensure_eq!(found, [other], "marked events of the other type");
+
+    // Marking is how to get past an event that nobody knows.
+    let (_, unknown) = page_of(&*store, &[HAPPENED], &[]).await?;
+    ensure_eq!(unknown.unknown.len(), 0, "marked events of an unknown type, as unknown ones");
+    ensure_eq!(unknown.skipped.last().map(|it| it.seq), Some(other), "a marked event of an unknown type");
     Ok(())
 }
 

@@ -199,7 +199,12 @@ fn sum(column: &DeclaredColumn, held: Option<&Json>, by: &Json, negative: bool) 
         Some(Json::Number(number)) => number,
         _ => &zero,
     };
-    let by = if negative { negated(by).ok_or_else(not_a_number)? } else { by.clone() };
+    let by = match column.kind {
+        // A store may give 4.0 back as 4, which must not make it a whole number.
+        ColumnKind::Real => by.as_f64().and_then(Number::from_f64).ok_or_else(not_a_number)?,
+        _ => by.clone(),
+    };
+    let by = if negative { negated(&by).ok_or_else(not_a_number)? } else { by };
     let out_of_range = || {
         ApplyError::msg(format!("column \"{}\" is {held}, and adding {by} leads out of range", column.name))
     };
