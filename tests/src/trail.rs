@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fmt::Write as _,
-    num::NonZeroUsize,
 };
 
 use ermine::{
@@ -204,18 +203,9 @@ fn extend(trails: &mut BTreeMap<String, Trail>, id: String, seq: u64, version: u
 }
 
 async fn views<A: Aggregate + DeserializeOwned>(host: &Ermine) -> Vec<(String, A)> {
-    const PAGE: NonZeroUsize = NonZeroUsize::new(1_000).expect("not 0");
-    let mut all = Vec::new();
-    let mut after = None;
-    loop {
-        let page = host.list::<A>(after, PAGE).await.unwrap_or_else(|err| panic!("views: {err:?}"));
-        after = page.last().map(|(id, _)| id.clone());
-        let full = page.len() == PAGE.get();
-        all.extend(page.into_iter().map(|(id, view)| (id.to_string(), view)));
-        if !full {
-            return all;
-        }
-    }
+    let query = host.query::<A>().unwrap_or_else(|err| panic!("views: {err:?}"));
+    let all = query.all().await.unwrap_or_else(|err| panic!("views: {err:?}"));
+    all.into_iter().map(|(id, view)| (id.to_string(), view)).collect()
 }
 
 fn differences(

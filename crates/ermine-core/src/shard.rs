@@ -40,6 +40,14 @@ impl fmt::Display for ProjectionName {
     }
 }
 
+impl FromStr for ProjectionName {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::new(name)
+    }
+}
+
 impl TryFrom<SmolStr> for ProjectionName {
     type Error = Error;
 

@@ -46,7 +46,7 @@ impl Courier {
         loop {
             let delivered = tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return self.deliver_the_last().await,
                 delivered = self.deliver_all() => delivered,
             };
             let pause = match delivered {
@@ -65,10 +65,19 @@ impl Courier {
                 }
             };
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return self.deliver_the_last().await,
                 () = self.published.notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
+        }
+    }
+
+    /// Delivers what the last commits have put into the outbox, if that does not take long.
+    async fn deliver_the_last(&self) {
+        match tokio::time::timeout(self.settings.drain_deadline, self.deliver_all()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!("messages stay in the outbox: {}", error.chain()),
+            Err(_) => tracing::warn!(deadline = ?self.settings.drain_deadline, "messages stay in the outbox"),
         }
     }
 

@@ -2,8 +2,8 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use ermine_core::{
     Admission, AppendBatch, Appended, Error, ErrorKind, Event, EventPage, EventRange, ExpectedVersion,
-    Failure, Operation, PlanInput, PlannedView, Result, Seq, StoredView, StreamHeads, StreamId, TenantId, ViewKey,
-    ViewPin, ViewRead, Views, ports::Store,
+    Failure, Operation, PlanInput, PlannedView, Result, Seq, StoredView, StreamHeads, StreamId, TenantId,
+    ViewKey, ViewPin, ViewRead, Views, ports::Store,
 };
 
 use crate::{backoff::Backoff, registry::Member};
@@ -125,8 +125,12 @@ impl Inline {
 
     /// The current state of each view; one that cannot be there is not looked for, because the pin says so as well.
     async fn planned(&self, member: &Member, views: &[PlannedView]) -> Result<Vec<Option<StoredView>>> {
-        let (places, keys): (Vec<usize>, Vec<ViewKey>) =
-            views.iter().enumerate().filter(|(_, view)| !view.fresh).map(|(at, view)| (at, view.key.clone())).unzip();
+        let (places, keys): (Vec<usize>, Vec<ViewKey>) = views
+            .iter()
+            .enumerate()
+            .filter(|(_, view)| !view.fresh)
+            .map(|(at, view)| (at, view.key.clone()))
+            .unzip();
         let mut current = vec![None; views.len()];
         for (at, view) in places.into_iter().zip(self.current(member, &keys).await?) {
             current[at] = view;

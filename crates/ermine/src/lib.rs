@@ -24,11 +24,13 @@ pub use serde;
 
 /// What most programs need: `use ermine::prelude::*;`.
 pub mod prelude {
+    pub use async_trait::async_trait;
     pub use ermine_core::{
-        Aggregate, AppendBatch, ApplyError, ColumnKind, DaemonMode, DomainEvent, ExpectedVersion, Lifecycle,
-        NewEvent, Patch, Position, Projection, Recorded, Start, StreamAppend, StreamId, Subscriber, Version,
-        ViewChanges, ViewId, composite, custom, event_projection, field, flat_table, look_up, multi_stream,
-        single_stream, subscription,
+        Aggregate, AppendBatch, ApplyError, ColumnKind, DaemonMode, DomainEvent, ExpectedVersion, FieldKind,
+        FlatTable, Lifecycle, Message, NewEvent, PageEffects, PageError, Patch, Position, Projected,
+        Projection, ProjectionName, Recorded, RowRule, ShardName, Start, StreamAppend, StreamId, Subscriber,
+        Version, ViewChanges, ViewId, composite, custom, event_projection, field, flat_table, look_up,
+        multi_stream, single_stream, subscription,
     };
     pub use ermine_daemon::{Sink, Until};
     pub use serde::{Deserialize, Serialize};

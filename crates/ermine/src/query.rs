@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::Ermine;
 
 /// How many views are given when nothing else is said.
-const LIMIT: NonZeroUsize = NonZeroUsize::new(100).expect("not 0");
+const LIMIT: usize = 100;
 
 /// How many views are read at once when all are wanted.
 const PAGE: NonZeroUsize = NonZeroUsize::new(1_000).expect("not 0");
@@ -23,6 +23,7 @@ pub struct Query<'e, T> {
     ermine: &'e Ermine,
     shard: Option<ShardName>,
     query: ViewQuery,
+    limit: usize,
     fresh: Option<(Duration, OnTimeout)>,
     view: PhantomData<fn() -> T>,
 }
@@ -42,7 +43,8 @@ impl<'e, T: DeserializeOwned> Query<'e, T> {
         Self {
             ermine,
             shard: projection.shard.clone(),
-            query: ViewQuery::new(projection.definition.table(), LIMIT),
+            query: ViewQuery::new(projection.definition.table(), PAGE),
+            limit: LIMIT,
             fresh: None,
             view: PhantomData,
         }
@@ -82,8 +84,8 @@ impl<'e, T: DeserializeOwned> Query<'e, T> {
     }
 
     /// At most this many views. Default: 100.
-    pub fn limit(mut self, views: NonZeroUsize) -> Self {
-        self.query.limit = views;
+    pub fn limit(mut self, views: usize) -> Self {
+        self.limit = views;
         self
     }
 
@@ -99,7 +101,9 @@ impl<'e, T: DeserializeOwned> Query<'e, T> {
     ///
     /// [`Serialization`](ErrorKind::Serialization) when a stored view is not a `T`, [`TimedOut`](ErrorKind::TimedOut) when it
     /// was to be fresh and could not be, and those of the connection.
-    pub async fn list(self) -> Result<Vec<(ViewId, T)>> {
+    pub async fn list(mut self) -> Result<Vec<(ViewId, T)>> {
+        let Some(limit) = NonZeroUsize::new(self.limit) else { return Ok(Vec::new()) };
+        self.query.limit = limit;
         self.freshen().await?;
         let views = self.ermine.store().query(self.query).await?;
         views.into_iter().map(|(id, view)| decode(&id, &view).map(|view| (id, view))).collect()
@@ -141,7 +145,7 @@ impl<'e, T: DeserializeOwned> Query<'e, T> {
     ///
     /// Those of [`list`](Self::list).
     pub async fn first(self) -> Result<Option<(ViewId, T)>> {
-        Ok(self.limit(NonZeroUsize::MIN).list().await?.into_iter().next())
+        Ok(self.limit(1).list().await?.into_iter().next())
     }
 
     /// The view `id`, whatever the filter says.

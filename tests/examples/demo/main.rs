@@ -2,7 +2,7 @@
 //! view against what was appended.
 //!
 //! ```text
-//! cargo xtask demo [--store memory|postgres://user@host/database] [--trips N]
+//! cargo xtask demo [--store sqlite:FILE|postgres|postgres://user@host/database|memory] [--trips N]
 //! ```
 
 mod backend;
@@ -34,7 +34,8 @@ const WRITERS: u32 = 8;
 #[derive(Parser)]
 #[command(name = "cargo xtask demo", bin_name = "cargo xtask demo")]
 struct Args {
-    /// `memory`, or the URL of a PostgreSQL database; without it a throwaway PostgreSQL
+    /// sqlite:<file>, postgres://user@host/database, `postgres` for a throwaway one, or `memory`; without it a throwaway
+    /// SQLite file
     #[arg(long, value_name = "STORE")]
     store: Option<String>,
     /// How many trips the writers share
@@ -55,12 +56,14 @@ async fn main() -> ExitCode {
 
 async fn demo(args: Args) -> Result<()> {
     tracing_subscriber::fmt().with_env_filter("warn").with_writer(std::io::stderr).init();
-    // The throwaway database goes last, when nobody is connected to it any more.
+    // What is thrown away goes last, when nobody has it open any more.
     let (_throwaway, backend) = Backend::open(args.store.as_deref()).await?;
     println!(
-        "{WRITERS} writers append {} trips to {}; some appends are rolled back.",
+        "{WRITERS} writers append {} trips to {}; some appends are {}{}.",
         args.trips,
-        backend.describe()
+        backend.describe(),
+        backend.taken_back(),
+        backend.why_not_rolled_back()
     );
 
     let ermine = Ermine::with_store(backend.store())
@@ -70,7 +73,7 @@ async fn demo(args: Args) -> Result<()> {
         .start()
         .await?;
 
-    let counters = Arc::new(Counters::default());
+    let counters = Arc::new(Counters::new(backend.taken_back()));
     let began = Instant::now();
     let finished = CancellationToken::new();
     let drop_guard = finished.clone().drop_guard();
@@ -87,12 +90,12 @@ async fn demo(args: Args) -> Result<()> {
 
     verify::print_tables(&ermine, &ledger).await?;
     println!(
-        "{} events of {} trips in {:.1} s, {} more events rolled back; \
-         the last view was {:.1} ms behind its append",
+        "{} events of {} trips in {:.1} s, {} more events {}; the last view was {:.1} ms behind its append",
         ledger.events(),
         ledger.trips.len(),
         took.as_secs_f64(),
-        ledger.rolled_back_events,
+        ledger.taken_back_events,
+        backend.taken_back(),
         caught_up.as_secs_f64() * 1e3,
     );
     let verified = verify::compare(&ermine, &ledger).await?;

@@ -14,18 +14,24 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     appended: AtomicU64,
-    rolled_back: AtomicU64,
+    taken_back: AtomicU64,
     last: AtomicU64,
+    /// How the store takes back: "rolled back".
+    how: &'static str,
 }
 
 impl Counters {
+    pub(crate) fn new(how: &'static str) -> Self {
+        Self { how, ..Self::default() }
+    }
+
     pub(crate) fn appended(&self, events: usize, position: Position) {
         self.appended.fetch_add(events as u64, Ordering::Relaxed);
         self.last.fetch_max(position.seq().get(), Ordering::Relaxed);
     }
 
-    pub(crate) fn rolled_back(&self, events: usize) {
-        self.rolled_back.fetch_add(events as u64, Ordering::Relaxed);
+    pub(crate) fn taken_back(&self, events: usize) {
+        self.taken_back.fetch_add(events as u64, Ordering::Relaxed);
     }
 }
 
@@ -80,8 +86,8 @@ impl Display {
         let status = ermine.status();
         let last = counters.last.load(Ordering::Relaxed);
         let appended = counters.appended.load(Ordering::Relaxed);
-        let rolled_back = counters.rolled_back.load(Ordering::Relaxed);
-        let wrote = format!("{appended:>6} events appended, {rolled_back:>4} rolled back");
+        let (taken_back, how) = (counters.taken_back.load(Ordering::Relaxed), counters.how);
+        let wrote = format!("{appended:>6} events appended, {taken_back:>4} {how}");
         let behind = |progress: u64| last.saturating_sub(progress);
         match self {
             Self::Bars { writers, shards, .. } => {

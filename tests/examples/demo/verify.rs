@@ -39,7 +39,7 @@ pub(crate) async fn compare(ermine: &Ermine, ledger: &Ledger) -> Result<Verified
     let never_started = ledger.never_started.iter().map(String::as_str);
     for (stream, view) in ledger.never_started.iter().zip(views::<Trip>(ermine, never_started).await?) {
         if let Some(view) = view {
-            verified.faults.push(format!("\"{stream}\" was rolled back and has a view: {view:?}"));
+            verified.faults.push(format!("\"{stream}\" was taken back and has a view: {view:?}"));
         }
     }
     let appended = ledger.events() as u64;

@@ -14,7 +14,7 @@ const PLACES: [&str; 8] =
     ["airport", "bridge", "cathedral", "harbour", "library", "market", "museum", "station"];
 /// At most one append per writer in this time, so that there is something to look at.
 const APPEND_EVERY: Duration = Duration::from_millis(4);
-/// A leg that was never travelled: it stands out should a rolled back append reach a view.
+/// A leg that was never travelled: it stands out should an append that was taken back reach a view.
 const NEVER_TRAVELLED: u64 = 1_000_000_000;
 
 /// What was appended, as the writers remember it.
@@ -22,9 +22,9 @@ const NEVER_TRAVELLED: u64 = 1_000_000_000;
 pub(crate) struct Ledger {
     /// The committed events of every trip.
     pub(crate) trips: BTreeMap<String, Vec<TripEvent>>,
-    /// Trips of which every append was rolled back.
+    /// Trips of which every append was taken back.
     pub(crate) never_started: Vec<String>,
-    pub(crate) rolled_back_events: u64,
+    pub(crate) taken_back_events: u64,
     pub(crate) last: Option<Position>,
 }
 
@@ -32,7 +32,7 @@ impl Ledger {
     pub(crate) fn add(&mut self, other: Self) {
         self.trips.extend(other.trips);
         self.never_started.extend(other.never_started);
-        self.rolled_back_events += other.rolled_back_events;
+        self.taken_back_events += other.taken_back_events;
         self.last = self.last.max(other.last);
     }
 
@@ -50,7 +50,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Makes the trips with these numbers, one after the other. Every eleventh never starts, and in every fourth a leg is
-    /// appended, rolled back, and appended with what really happened.
+    /// appended, taken back, and appended with what really happened.
     pub(crate) async fn run(mut self, numbers: impl Iterator<Item = u32>) -> Result<Ledger> {
         let mut ledger = Ledger::default();
         let mut pace = interval(APPEND_EVERY);
@@ -60,7 +60,7 @@ impl Writer {
             let appends = appends(&self.run, number);
             if number % 11 == 7 {
                 pace.tick().await;
-                self.roll_back(&stream, &appends[0], &mut ledger).await?;
+                self.take_back(&stream, &appends[0], &mut ledger).await?;
                 ledger.never_started.push(stream);
                 continue;
             }
@@ -68,7 +68,7 @@ impl Writer {
                 pace.tick().await;
                 if number % 4 == 1 && nth == 1 {
                     let regretted = [TripEvent::Travelled { meters: NEVER_TRAVELLED }];
-                    self.roll_back(&stream, &regretted, &mut ledger).await?;
+                    self.take_back(&stream, &regretted, &mut ledger).await?;
                 }
                 let appended = self.store.append(batch(&stream, &events)?).await?;
                 self.counters.appended(events.len(), appended.position());
@@ -79,10 +79,10 @@ impl Writer {
         Ok(ledger)
     }
 
-    async fn roll_back(&mut self, stream: &str, events: &[TripEvent], ledger: &mut Ledger) -> Result<()> {
-        self.appender.roll_back(batch(stream, events)?).await?;
-        self.counters.rolled_back(events.len());
-        ledger.rolled_back_events += events.len() as u64;
+    async fn take_back(&mut self, stream: &str, events: &[TripEvent], ledger: &mut Ledger) -> Result<()> {
+        self.appender.take_back(batch(stream, events)?).await?;
+        self.counters.taken_back(events.len());
+        ledger.taken_back_events += events.len() as u64;
         Ok(())
     }
 }

@@ -26,7 +26,7 @@ pub struct Composite {
 }
 
 impl Composite {
-    /// Adds a stage.
+    /// Adds a stage: `.stage([single_stream::<Trip>("Trip").into(), ..])`.
     pub fn stage(mut self, members: impl IntoIterator<Item = Arc<dyn Projection>>) -> Self {
         self.stages.push(members.into_iter().collect());
         self

@@ -70,9 +70,30 @@ type Key<E> = Box<dyn Fn(&Recorded<E>, &mut dyn FnMut(ViewId)) -> Result<()> + S
 pub struct FlatTable<E> {
     table: SmolStr,
     columns: Vec<DeclaredColumn>,
-    rules: BTreeMap<SmolStr, RowRule>,
+    rules: BTreeMap<SmolStr, Rule<E>>,
     key: Key<E>,
     is_per_stream: bool,
+}
+
+type MakeRule<E> = Box<dyn Fn(&Recorded<E>, RowRule) -> RowRule + Send + Sync>;
+
+/// What events of a type do to their row.
+enum Rule<E> {
+    Fixed(RowRule),
+    /// It depends on the event.
+    Made(MakeRule<E>),
+}
+
+impl<E> Rule<E> {
+    fn of(&self, event: &Recorded<E>, columns: &[DeclaredColumn]) -> Result<RowRule, ApplyError> {
+        let make = match self {
+            Self::Fixed(rule) => return Ok(rule.clone()),
+            Self::Made(make) => make,
+        };
+        let rule = make(event, RowRule::default());
+        let faults: Vec<String> = rule.faults(columns).collect();
+        if faults.is_empty() { Ok(rule) } else { Err(ApplyError::msg(faults.join("; "))) }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -112,9 +133,16 @@ impl<E: DomainEvent> Projected<FlatTable<E>> {
 
     /// What events of a type do to their row. Events of types without a rule are passed.
     pub fn on(mut self, type_name: impl Into<SmolStr>, rule: impl FnOnce(RowRule) -> RowRule) -> Self {
-        let type_name = type_name.into();
-        let rule = rule(self.kind.rules.remove(&type_name).unwrap_or_default());
-        self.kind.rules.insert(type_name, rule);
+        self.kind.rules.insert(type_name.into(), Rule::Fixed(rule(RowRule::default())));
+        self
+    }
+
+    /// The same where it depends on the event what is to be done: `rule` is called for each.
+    pub fn on_event<F>(mut self, type_name: impl Into<SmolStr>, rule: F) -> Self
+    where
+        F: Fn(&Recorded<E>, RowRule) -> RowRule + Send + Sync + 'static,
+    {
+        self.kind.rules.insert(type_name.into(), Rule::Made(Box::new(rule)));
         self
     }
 
@@ -176,7 +204,9 @@ impl<E: DomainEvent> Kind for FlatTable<E> {
                     E::TYPES.join(", ")
                 ));
             }
-            faults.extend(rule.faults(&self.columns).map(|fault| format!("on \"{type_name}\": {fault}")));
+            if let Rule::Fixed(rule) = rule {
+                faults.extend(rule.faults(&self.columns).map(|fault| format!("on \"{type_name}\": {fault}")));
+            }
         }
         if self.columns.is_empty() {
             faults.push("it declares no columns".into());
@@ -218,7 +248,8 @@ impl<E: DomainEvent> Kind for FlatTable<E> {
                     changes.len(),
                 );
             }
-            changes.push((at, Change { rule: rule.clone(), fields }));
+            let rule = user_code(raw, || rule.of(&event, &self.columns))?;
+            changes.push((at, Change { rule, fields }));
         }
         Ok(Arc::new(RowPlan { input, views, changes, columns: self.columns.clone() }))
     }

@@ -351,6 +351,12 @@ impl<K: Kind> Projection for Projected<K> {
     }
 }
 
+impl<K: Kind> From<Projected<K>> for Arc<dyn Projection> {
+    fn from(projection: Projected<K>) -> Self {
+        Arc::new(projection)
+    }
+}
+
 impl<K> fmt::Debug for Projected<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Projected")

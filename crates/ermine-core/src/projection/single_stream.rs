@@ -129,6 +129,8 @@ impl<A: Aggregate> StreamPlan<A> {
         let events = self.groups.members(index).iter().map(|at| &page.events[*at]);
         let mut fold: Option<Fold<'_, A>> = None;
         let mut last = None;
+        // Changes that an earlier stage tells of are no events of the stream, and have no version.
+        let mut version = current.map_or(Version::ZERO, |view| view.version);
         for event in events {
             let fold = match &mut fold {
                 Some(fold) => fold,
@@ -138,6 +140,7 @@ impl<A: Aggregate> StreamPlan<A> {
                 }
             };
             last = Some(event);
+            version = version.max(event.version);
             if event.type_name.as_str() == ARCHIVED {
                 fold.drop_view();
                 continue;
@@ -147,7 +150,7 @@ impl<A: Aggregate> StreamPlan<A> {
             fold.raise(&recorded, event, may_have_effects(&self.input, event.seq))?;
         }
         match (fold, last) {
-            (Some(fold), Some(last)) => fold.finish(table, key, last.version, last, output),
+            (Some(fold), Some(last)) => fold.finish(table, key, version, last, output),
             _ => Ok(()),
         }
     }

@@ -16,6 +16,7 @@ struct Commit {
     id: String,
     author: String,
     authored_at: i64,
+    day: String,
     files: Vec<FileChange>,
 }
 
@@ -48,9 +49,9 @@ impl Log {
             let said = String::from_utf8_lossy(&head.stderr);
             bail!("{} is not a git repository with a commit: {}", repo.display(), said.trim());
         }
-        let format = "--format=%x02%H%x00%an%x00%at%x00";
+        let format = "--format=%x02%H%x00%an%x00%at%x00%ad%x00";
         let mut child = git(repo)
-            .args(["log", "--no-merges", "--numstat", "-z", format, "HEAD"])
+            .args(["log", "--no-merges", "--numstat", "-z", "--date=short", format, "HEAD"])
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -80,7 +81,9 @@ impl Log {
         let mut commit = Commit {
             id: lossy(&header[1..]),
             author: lossy(&self.due().await?),
-            authored_at: lossy(&self.due().await?).parse().context("the time of a commit")?,
+            // Old and odd tools have written commits whose time cannot be read; git says nothing of it then.
+            authored_at: lossy(&self.due().await?).parse().unwrap_or(0),
+            day: Some(lossy(&self.due().await?)).filter(|day| !day.is_empty()).unwrap_or("unknown".into()),
             files: Vec::new(),
         };
         self.due().await?; // the end of the format
@@ -123,15 +126,14 @@ impl Log {
 
 impl Commit {
     fn into_append(self) -> Result<AppendBatch> {
-        let of = u32::try_from(self.files.len())?;
         let mut streams: BTreeMap<String, Vec<NewEvent>> = BTreeMap::new();
-        for (nth, file) in (1..).zip(&self.files) {
+        for (nth, file) in self.files.iter().enumerate() {
             let event = GitEvent::FileChanged {
                 commit: self.id.clone(),
-                nth,
-                of,
+                commits: u64::from(nth == 0),
                 author: self.author.clone(),
                 authored_at: self.authored_at,
+                day: self.day.clone(),
                 added: file.added,
                 deleted: file.deleted,
             };

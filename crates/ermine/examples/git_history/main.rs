@@ -1,55 +1,66 @@
-//! Turns the history of a git repository into events, and projects them into totals per file and per author.
+//! Turns the history of a git repository into events, and projects them into totals per file, per author and per day.
 //!
 //! ```text
-//! cargo run --release --example git_history -- --repo PATH [--store URL] [--json]
+//! cargo run --release --example git_history -- --repo PATH [--by author|day] [--json] [--store URL]
 //! ```
 
 mod git;
 mod model;
 
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use clap::Parser;
-use ermine::{core::ViewId, prelude::*};
-use model::{AuthorTotals, FileHistory};
-use tokio::{
-    sync::{Mutex, mpsc},
-    task::JoinSet,
+use clap::{Parser, ValueEnum};
+use ermine::{
+    core::Appended,
+    prelude::*,
+    sqlite::{SqliteOptions, Synchronous},
 };
+use model::{AuthorTotals, Counts, Day, FileHistory};
+use tokio::task::{JoinError, JoinSet};
 
 const WRITERS: usize = 8;
 
 /// Projects the history of a git repository.
 #[derive(Parser)]
 struct Args {
-    /// The repository; a bare one will do.
+    /// The repository; a bare one will do
     #[arg(long)]
     repo: PathBuf,
-    /// Where to keep events and views: postgres://user@host/database or memory:. Without it a throwaway PostgreSQL.
+    /// Where to keep events and views: sqlite:<file> or postgres://user@host/database; without it in a throwaway file
     #[arg(long)]
     store: Option<String>,
-    /// Print one JSON object per author, sorted by the bytes of the author.
+    /// What to print a line for
+    #[arg(long, value_enum, default_value = "author")]
+    by: By,
+    /// Print JSON objects, sorted by the bytes of the author or by day
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum By {
+    Author,
+    Day,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
     tracing_subscriber::fmt().with_env_filter("warn").with_writer(std::io::stderr).init();
-    let throwaway = match &args.store {
-        Some(_) => None,
-        None => Some(ermine_testkit::pg::TestDatabase::create().await),
+    let throwaway = tempfile::tempdir()?;
+    let builder = match &args.store {
+        Some(url) => Ermine::open(url),
+        None => {
+            // Nobody needs it after a power loss.
+            let options = SqliteOptions::new(throwaway.path().join("history.db"));
+            Ermine::with_store(Arc::new(options.synchronous(Synchronous::Off).open().await?))
+        }
     };
-    let url = args
-        .store
-        .clone()
-        .or_else(|| throwaway.as_ref().map(ermine_testkit::pg::TestDatabase::url))
-        .context("no store")?;
-    let ermine = Ermine::open(url)
+    let ermine = builder
         .project(single_stream::<FileHistory>("FileHistory"))
         .project(multi_stream::<AuthorTotals, _, _>("AuthorTotals", AuthorTotals::view_of))
+        .project(model::activity())
         .daemon(DaemonMode::Solo)
         .start()
         .await?;
@@ -59,20 +70,18 @@ async fn main() -> Result<()> {
         wait_while_it_moves(&ermine, position).await?;
     }
 
-    let mut authors: Vec<AuthorTotals> = all(&ermine).await?;
-    let files: Vec<FileHistory> = all(&ermine).await?;
-    authors.sort_by(|a, b| a.author.as_bytes().cmp(b.author.as_bytes()));
-    for totals in &authors {
-        print_totals(totals, args.json)?;
+    let files = ermine.query::<FileHistory>()?.count().await?;
+    let mut authors = ermine.query::<AuthorTotals>()?.all().await?;
+    authors.sort_by(|(_, a), (_, b)| a.author.as_bytes().cmp(b.author.as_bytes()));
+    let days = ermine.query_of::<Day>("Activity")?.all().await?;
+    match args.by {
+        By::Author => authors.iter().try_for_each(|(_, it)| print(&it.author, &it.counts, it, args.json))?,
+        By::Day => days.iter().try_for_each(|(_, it)| print(&it.day, &it.counts, it, args.json))?,
     }
-    eprintln!(
-        "{} events in the history, {} of them stored now; {} views written",
-        written.events,
-        written.new_events,
-        authors.len() + files.len()
-    );
-    ermine.stop().await?;
-    Ok(())
+    let views = files + (authors.len() + days.len()) as u64;
+    let Written { events, new_events, .. } = written;
+    eprintln!("{events} events in the history, {new_events} of them stored now; {views} views written");
+    Ok(ermine.stop().await?)
 }
 
 #[derive(Default)]
@@ -82,42 +91,35 @@ struct Written {
     position: Option<Position>,
 }
 
-/// Appends commit by commit with concurrent writers.
+/// Appends commit by commit, a few at the same time. Events have ids that follow from the commit, so that those of an earlier
+/// run are not appended again.
 async fn append_history(ermine: &Ermine, repo: &std::path::Path) -> Result<Written> {
     let mut log = git::Log::open(repo).await?;
-    let (send, receive) = mpsc::channel::<AppendBatch>(WRITERS * 4);
-    let receive = std::sync::Arc::new(Mutex::new(receive));
-    let mut writers = JoinSet::new();
-    for _ in 0..WRITERS {
-        let (store, receive) = (ermine.store().clone(), receive.clone());
-        writers.spawn(async move {
-            let mut written = Written::default();
-            loop {
-                let Some(batch) = receive.lock().await.recv().await else { return Ok(written) };
-                let events = batch.len();
-                let appended = store.append(batch).await?;
-                written.events += events;
-                written.new_events += if appended.repeated { 0 } else { events };
-                written.position = written.position.max(Some(appended.position()));
-            }
-        });
-    }
-    drop(receive);
+    let (mut written, mut appends) = (Written::default(), JoinSet::new());
     while let Some(batch) = log.next_append().await? {
-        if send.send(batch).await.is_err() {
-            break; // every writer has failed; the first error comes below
+        if appends.len() == WRITERS
+            && let Some(done) = appends.join_next().await
+        {
+            written.add(done)?;
         }
+        let store = ermine.store().clone();
+        appends.spawn(async move { (batch.len(), store.append(batch).await) });
     }
-    drop(send);
-    let mut all = Written::default();
-    while let Some(written) = writers.join_next().await {
-        let written: Written =
-            written.context("a writer panicked")?.map_err(|e: ermine::Error| anyhow::anyhow!(e.chain()))?;
-        all.events += written.events;
-        all.new_events += written.new_events;
-        all.position = all.position.max(written.position);
+    while let Some(done) = appends.join_next().await {
+        written.add(done)?;
     }
-    Ok(all)
+    Ok(written)
+}
+
+impl Written {
+    fn add(&mut self, done: Result<(usize, ermine::Result<Appended>), JoinError>) -> Result<()> {
+        let (events, appended) = done.context("an append panicked")?;
+        let appended = appended?;
+        self.events += events;
+        self.new_events += if appended.repeated { 0 } else { events };
+        self.position = self.position.max(Some(appended.position()));
+        Ok(())
+    }
 }
 
 /// Waits as long as it takes, but not on a daemon that stands still.
@@ -128,35 +130,17 @@ async fn wait_while_it_moves(ermine: &Ermine, position: Position) -> Result<()> 
         match ermine.wait_for_within(position, Duration::from_secs(20)).await {
             Ok(()) => return Ok(()),
             Err(error) if progress() == before => return Err(error.into()),
-            Err(_) => eprintln!(
-                "{}",
-                ermine.status().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-            ),
+            Err(_) => ermine.status().iter().for_each(|status| eprintln!("{status}")),
         }
     }
 }
 
-/// All views of one type, read back from the store page by page.
-async fn all<A: Aggregate>(ermine: &Ermine) -> Result<Vec<A>> {
-    let page = NonZeroUsize::new(1_000).context("not 0")?;
-    let (mut views, mut after) = (Vec::new(), None::<ViewId>);
-    loop {
-        let read = ermine.list::<A>(after.take(), page).await?;
-        let full = read.len() == page.get();
-        after = read.last().map(|(id, _)| id.clone());
-        views.extend(read.into_iter().map(|(_, view)| view));
-        if !full {
-            return Ok(views);
-        }
-    }
-}
-
-fn print_totals(totals: &AuthorTotals, json: bool) -> Result<()> {
-    let AuthorTotals { author, commits, files, added, deleted } = totals;
+fn print(name: &str, counts: &Counts, view: &impl Serialize, json: bool) -> Result<()> {
+    let Counts { commits, files, added, deleted } = counts;
     if json {
-        println!("{}", serde_json::to_string(totals)?);
+        println!("{}", serde_json::to_string(view)?);
     } else {
-        println!("{commits:>7} commits {files:>8} files {added:>10} added {deleted:>10} deleted  {author}");
+        println!("{commits:>7} commits {files:>8} files {added:>10} added {deleted:>10} deleted  {name}");
     }
     Ok(())
 }

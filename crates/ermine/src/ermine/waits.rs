@@ -1,13 +1,16 @@
 //! Waiting for views, and bringing them up to date on the spot.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
-use ermine_core::{Error, Position, Result, Seq, ShardName, Start};
+use ermine_core::{Error, Position, Result, ShardName, Start};
 use ermine_daemon::{Mode, highest, wait_for_stored};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Ermine;
+
+/// How often the outbox is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 impl Ermine {
     /// Waits until every registered projection shows `position`: how to read one's own writes.
@@ -100,6 +103,35 @@ impl Ermine {
         }
     }
 
+    /// Waits until the outbox is empty: everything that has been published by now is delivered, by whichever process.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](ermine_core::ErrorKind::TimedOut) with the first message that is left, and those of the connection.
+    ///
+    /// # Cancellation
+    ///
+    /// Safe: it only waits.
+    pub async fn wait_for_delivery(&self, timeout: Duration) -> Result<()> {
+        let Some(outbox) = self.store.outbox() else { return Ok(()) };
+        let began = Instant::now();
+        loop {
+            let pending = outbox.pending_messages(NonZeroUsize::MIN).await?;
+            let Some(first) = pending.first() else { return Ok(()) };
+            if began.elapsed() >= timeout {
+                return Err(Error::new(
+                    ermine_core::ErrorKind::TimedOut,
+                    format!(
+                        "waited {timeout:?} for the outbox: a message for \"{}\" of {} at event {} is not delivered; is there \
+                         a daemon with a sink?",
+                        first.topic, first.projection, first.seq
+                    ),
+                ));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// Brings every projection up to date with what is committed, and delivers the messages that come of it, on the caller's
     /// task: for tests, which need no daemon and no waiting.
     ///
@@ -118,16 +150,16 @@ impl Ermine {
                  wait_for_non_stale, or start without a daemon",
             ));
         }
-        let mut done = Position::new(Seq::ZERO);
+        let mut done = None;
         loop {
             let target = highest(&*self.store, self.wait_timeout).await?;
-            if target == done {
-                return Ok(done);
+            if done == Some(target) {
+                return Ok(target);
             }
             // What projections append on the way is caught up with in the next round.
             let daemon = self.plan.build(&self.store, Mode::CatchUp { ceiling: target.seq() })?;
             daemon.run(CancellationToken::new()).await?;
-            done = target;
+            done = Some(target);
         }
     }
 

@@ -1,0 +1,2 @@
+-- token: the incarnation.
+select token from meta
