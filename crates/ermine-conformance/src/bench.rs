@@ -291,7 +291,7 @@ pub(crate) fn put_inline(table: &ViewTable, id: &str, value: u64) -> Operation {
 
 /// Wants a view at a version, or absent.
 pub(crate) fn pin(table: &ViewTable, id: &str, version: Option<u64>) -> ViewPin {
-    ViewPin { table: table.clone(), key: key(id), version: version.map(Version::new) }
+    ViewPin { table: table.clone(), key: key(id), version: version.map(Version::new), body: None }
 }
 
 /// A statement that no store there is understands.

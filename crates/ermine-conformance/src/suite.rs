@@ -42,7 +42,7 @@ macro_rules! __each_case {
                 operations_take_effect_with_the_events_or_not_at_all =
                     "The operations of a batch take effect with its events or not at all.";
                 a_view_conflict_names_both_versions_and_draws_no_number =
-                    "A view that is not at its pinned version is a conflict that names view and both versions, and draws no number.";
+                    "A view that is not at its pinned version, or not what was pinned with it, is a conflict that names view and both versions, and draws no number.";
                 one_of_two_appends_that_pin_an_absent_view_is_a_conflict =
                     "Two appends that pin the same absent view: one of them succeeds, the other is a conflict.";
                 a_repeated_append_does_not_repeat_its_operations =

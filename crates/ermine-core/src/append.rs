@@ -1,8 +1,8 @@
 use jiff::Timestamp;
 
 use crate::{
-    Error, ExpectedVersion, NewEvent, Operation, Position, Result, StreamId, StreamType, TenantId, Version,
-    ViewKey, ViewTable,
+    Body, Error, ExpectedVersion, NewEvent, Operation, Position, Result, StreamId, StreamType, TenantId,
+    Version, ViewKey, ViewTable,
 };
 
 /// Everything that one append records: all of it or none.
@@ -23,6 +23,8 @@ pub struct ViewPin {
     pub key: ViewKey,
     /// Its version; `None` when there must be no such view.
     pub version: Option<Version>,
+    /// Its document, where the version does not tell: one that was deleted and made again may have the version it had.
+    pub body: Option<Body>,
 }
 
 /// The events that one stream gets in a batch.

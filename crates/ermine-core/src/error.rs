@@ -158,8 +158,9 @@ impl Error {
     pub fn view_conflict(conflict: ViewConflict) -> Self {
         let version =
             |version: Option<Version>| version.map_or("absent".to_owned(), |v| format!("at version {v}"));
+        let again = if conflict.actual == conflict.expected { ", deleted and made again" } else { "" };
         let doing = format!(
-            "view \"{}\" of {} is {}, and this append has read it {}",
+            "view \"{}\" of {} is {}{again}, and this append has read it {}",
             conflict.key.id,
             conflict.table,
             version(conflict.actual),

@@ -117,6 +117,8 @@ impl Inline {
                 table: member.table.clone(),
                 key: planned.key.clone(),
                 version: view.as_ref().map(|view| view.version),
+                // The state of a stream has the stream's version, which is pinned and never used again.
+                body: view.as_ref().filter(|_| !member.is_stream_state).map(|view| view.body.clone()),
             }));
             operations.extend(output.operations);
         }

@@ -74,6 +74,8 @@ pub(crate) struct Member {
     pub(crate) projection: Arc<dyn Projection>,
     pub(crate) table: ViewTable,
     pub(crate) filter: EventFilter,
+    /// Whether each view is the state of one stream.
+    pub(crate) is_stream_state: bool,
 }
 
 /// What a shard does with its pages.
@@ -148,6 +150,7 @@ impl Registry {
             projection,
             table: definition.table(),
             filter: EventFilter::new(definition.types.iter().cloned(), []),
+            is_stream_state: definition.is_stream_state,
         };
         let is_composite = draft.is_composite();
         let (name, options) = (draft.name, draft.options);

@@ -19,7 +19,7 @@ use crate::{
     Store, filter,
     job::{Job, Param},
     native, sql,
-    value::Untyped,
+    value::{RawJson, Untyped},
 };
 
 /// Views that an append has read to be absent.
@@ -73,16 +73,18 @@ pub(crate) fn jobs<'a>(
 
 /// The statements that lock the views of `pins` and refuse those that have changed.
 pub(crate) fn pins<'a>(store: &Store, pins: &'a [ViewPin]) -> Vec<Job<'a>> {
-    let mut tables: BTreeMap<&ViewTable, BTreeMap<&ViewKey, Option<i64>>> = BTreeMap::new();
+    let mut tables: BTreeMap<&ViewTable, BTreeMap<&ViewKey, &ViewPin>> = BTreeMap::new();
     for pin in pins {
-        let version = pin.version.map(Version::as_i64);
-        tables.entry(&pin.table).or_default().insert(&pin.key, version);
+        tables.entry(&pin.table).or_default().insert(&pin.key, pin);
     }
-    let job = |(table, keys): (&ViewTable, BTreeMap<&'a ViewKey, Option<i64>>)| {
+    let job = |(table, keys): (&ViewTable, BTreeMap<&'a ViewKey, &'a ViewPin>)| {
         let tenants: Vec<&str> = keys.keys().map(|key| key.tenant.as_str()).collect();
         let ids: Vec<&str> = keys.keys().map(|key| key.id.as_str()).collect();
-        let versions: Vec<Option<i64>> = keys.into_values().collect();
-        let params: Vec<Param<'_>> = vec![Box::new(tenants), Box::new(ids), Box::new(versions)];
+        let versions: Vec<Option<i64>> = keys.values().map(|pin| pin.version.map(Version::as_i64)).collect();
+        let bodies: Vec<Option<RawJson<'_>>> =
+            keys.values().map(|pin| pin.body.as_ref().map(RawJson)).collect();
+        let params: Vec<Param<'_>> =
+            vec![Box::new(tenants), Box::new(ids), Box::new(versions), Box::new(bodies)];
         Job::ours(store.view_sql(table).pin.clone(), params)
     };
     tables.into_iter().map(job).collect()

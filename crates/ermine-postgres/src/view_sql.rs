@@ -132,7 +132,7 @@ impl ViewSql {
             delete: Sql::new(text(include_str!("sql/view_delete.sql")), KEYS),
             pin: Sql::new(
                 text(include_str!("sql/view_pin.sql")),
-                const { &[Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT8_ARRAY] },
+                const { &[Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT8_ARRAY, Type::JSONB_ARRAY] },
             ),
             load: Sql::new(text(include_str!("sql/view_load.sql")), KEYS),
             query: Sql::new(

@@ -19,7 +19,7 @@ use crate::{
     json::Json,
     operations, statements as sql,
     time::now,
-    view_sql::ViewSqls,
+    view_sql::{ViewSql, ViewSqls},
     writer::Session,
 };
 
@@ -83,7 +83,7 @@ fn check_pin(connection: &Connection, views: &ViewSqls, pin: &ViewPin) -> Outcom
     let key = params![pin.key.tenant.as_str(), pin.key.id.as_str()];
     let actual = connection.prepare_cached(&view.version)?.query_row(key, |row| row.get(0)).optional()?;
     let actual = actual.map(Version::from_i64);
-    if actual == pin.version {
+    if actual == pin.version && has_body(connection, &view, pin)? {
         return Ok(());
     }
     Err(Error::view_conflict(ViewConflict {
@@ -93,6 +93,15 @@ fn check_pin(connection: &Connection, views: &ViewSqls, pin: &ViewPin) -> Outcom
         actual,
     })
     .into())
+}
+
+/// Whether the view is the document that was read, where that was pinned.
+fn has_body(connection: &Connection, sql: &ViewSql, pin: &ViewPin) -> Outcome<bool> {
+    let Some(pinned) = &pin.body else { return Ok(true) };
+    let mut load = connection.prepare_cached(&sql.load)?;
+    let mut rows = load.query([pin.key.tenant.as_str(), pin.key.id.as_str()])?;
+    let stored = rows.next()?.map(|row| sql.view(row)).transpose()?;
+    Ok(stored.is_some_and(|stored| stored.body == *pinned))
 }
 
 /// The time of a transaction, and the latest that the log has seen, where that is later.

@@ -16,7 +16,8 @@ use crate::{AppendBatch, Appended, Result};
 /// - Two batches over the same streams in opposite order both succeed.
 /// - Bodies of over a megabyte come back as they went in.
 /// - The operations of a batch take effect with its events or not at all.
-/// - A view that is not at its pinned version is a conflict that names view and both versions, and draws no number.
+/// - A view that is not at its pinned version, or not what was pinned with it, is a conflict that names view and both
+///   versions, and draws no number.
 /// - Two appends that pin the same absent view: one of them succeeds, the other is a conflict.
 /// - A repeated idempotent append does not repeat its operations.
 /// - A stream keeps the type of its first append.

@@ -54,6 +54,26 @@ async fn sixteen_writers_on_ten_views_lose_no_update() {
 }
 
 #[tokio::test]
+async fn a_view_that_was_deleted_and_made_again_is_not_the_one_that_was_read() {
+    let store = MemoryStore::new();
+    let diary = || multi_stream::<Trip, _, _>("Diary", |_| "all").inline();
+    let quick = inline(&store, diary()).await;
+    let node = store.node();
+    let slow = Daemon::builder(Arc::new(node.clone())).projection(diary()).build().unwrap().inline();
+    quick.append(travelled("a", [1])).await.unwrap();
+    let gate = node.faults().stall(Call::Append, 1);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move { slow.append(travelled("b", [2])).await });
+    ermine_testkit::eventually(crate::support::SOON, async || gate.is_reached()).await;
+    quick.append(batch("c", [TripEvent::Ended])).await.unwrap();
+    quick.append(travelled("d", [3])).await.unwrap();
+    gate.release();
+    tasks.join_next().await.unwrap().unwrap().unwrap();
+    let diary = crate::support::stored::<Trip>(&store, "Diary", "all").await.unwrap();
+    assert_eq!(diary.km, [3, 2]);
+}
+
+#[tokio::test]
 async fn an_event_that_an_inline_projection_refuses_is_not_appended() {
     let store = MemoryStore::new();
     let inline = inline(&store, single_stream::<Trip>("Trip").inline()).await;

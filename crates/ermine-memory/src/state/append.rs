@@ -148,8 +148,10 @@ impl Data {
     }
 
     fn check_pin(&self, staged: &Staged, pin: &ViewPin) -> Result<()> {
-        let actual = self.view(staged, &pin.table, &pin.key).map(|view| view.version);
-        if actual == pin.version {
+        let view = self.view(staged, &pin.table, &pin.key);
+        let actual = view.map(|view| view.version);
+        let is_same = pin.body.as_ref().is_none_or(|body| view.is_some_and(|view| view.body == *body));
+        if actual == pin.version && is_same {
             return Ok(());
         }
         Err(Error::view_conflict(ViewConflict {

@@ -88,6 +88,7 @@ async fn an_open_append_holds_the_views_that_it_pins_and_changes() {
         table: table(),
         key: key("trip-1"),
         version: version.map(Version::new),
+        body: None,
     };
     let mut open = store.begin();
     open.append(one("a").with_operations(vec![pin(None)], vec![put(1)])).await.unwrap();

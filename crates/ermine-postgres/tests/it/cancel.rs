@@ -107,7 +107,7 @@ async fn a_dropped_append_with_views_is_recorded_with_them_or_not_at_all() {
                 let same = "update {table} set data = data where id = $1";
                 operations.push(ermine_postgres::sql(&table(), same, [id.as_str().into()]));
             }
-            let pin = ViewPin { table: table(), key: key(&id), version: None };
+            let pin = ViewPin { table: table(), key: key(&id), version: None, body: None };
             let append = batch(&id, 3).with_operations(vec![pin], operations);
             let finished = poll_times(polls, scene.store.append(append)).await;
             scene.quiet().await;

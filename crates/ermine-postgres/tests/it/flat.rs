@@ -78,7 +78,8 @@ async fn a_row_is_pinned_like_a_document() {
     let table = flat("mileage", 1, NARROW);
     migrate(&it, &table).await.unwrap();
     let append = async |version: Option<u64>, json: &str| {
-        let pin = ViewPin { table: table.clone(), key: key("a"), version: version.map(Version::new) };
+        let pin =
+            ViewPin { table: table.clone(), key: key("a"), version: version.map(Version::new), body: None };
         let batch = crate::common::batch("s", 1).with_operations(vec![pin], vec![put(&table, "a", json)]);
         it.store.append(batch).await
     };

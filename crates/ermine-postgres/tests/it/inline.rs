@@ -14,7 +14,7 @@ use crate::{
 };
 
 fn pin(table: &ViewTable, id: &str, version: Option<u64>) -> ViewPin {
-    ViewPin { table: table.clone(), key: key(id), version: version.map(Version::new) }
+    ViewPin { table: table.clone(), key: key(id), version: version.map(Version::new), body: None }
 }
 
 fn batch(id: &str, pins: Vec<ViewPin>, operations: Vec<Operation>) -> AppendBatch {

@@ -2,65 +2,79 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Output},
 };
 
 use ermine_testkit::pg::TestDatabase;
 use serde::Deserialize;
 
+use crate::examples;
+
+/// What is printed of an author or a day.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 struct Totals {
-    author: String,
+    #[serde(alias = "author", alias = "day")]
+    of: String,
     commits: u64,
     files: u64,
     added: u64,
     deleted: u64,
 }
 
-#[tokio::test]
-async fn totals_are_those_of_git_and_a_second_run_changes_nothing() {
-    let repo = odd_repository();
-    let database = TestDatabase::create().await;
-    let first = run_example(repo.path(), &database.url());
-    let expected = totals_of_git(repo.path());
-    let files: u64 = expected.iter().map(|t| t.files).sum();
-    assert_eq!(totals(&first), expected);
-    let said = String::from_utf8_lossy(&first.stderr).into_owned();
-    assert!(said.contains(&format!("{files} events in the history, {files} of them stored now")), "{said}");
-
-    let second = run_example(repo.path(), &database.url());
-    assert_eq!(totals(&second), expected);
-    let said = String::from_utf8_lossy(&second.stderr).into_owned();
-    assert!(said.contains(&format!("{files} events in the history, 0 of them stored now")), "{said}");
+#[test]
+fn totals_are_those_of_git_and_a_second_run_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    totals_are_those_of_git(&format!("sqlite:{}", directory.path().join("history.db").display()));
 }
 
 #[tokio::test]
-async fn what_is_no_repository_is_named() {
+async fn totals_are_those_of_git_on_postgres() {
+    totals_are_those_of_git(&TestDatabase::create().await.url());
+}
+
+fn totals_are_those_of_git(store: &str) {
+    let repo = odd_repository();
+    let (authors, days) = (totals_of_git(repo.path(), "%an"), totals_of_git(repo.path(), "%ad"));
+    let files: u64 = authors.iter().map(|t| t.files).sum();
+    for (by, expected, stored) in [("author", &authors, files), ("day", &days, 0), ("author", &authors, 0)] {
+        let output = run_example(repo.path(), &["--store", store, "--by", by]);
+        assert_eq!(&totals(&output), expected);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            said.contains(&format!("{files} events in the history, {stored} of them stored now")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn without_a_store_it_leaves_nothing_behind() {
+    let (repo, temporary) = (odd_repository(), tempfile::tempdir().unwrap());
+    let output = example(repo.path(), &[]).env("TMPDIR", temporary.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(totals(&output), totals_of_git(repo.path(), "%an"));
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_no_repository_is_named() {
     let nowhere = tempfile::tempdir().unwrap();
-    let database = TestDatabase::create().await;
-    let output = example(nowhere.path(), &database.url()).output().unwrap();
+    let output = example(nowhere.path(), &[]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success());
     assert!(said.contains("is not a git repository with a commit"), "{said}");
 }
 
-fn run_example(repo: &Path, store: &str) -> Output {
-    let output = example(repo, store).output().unwrap();
+fn run_example(repo: &Path, arguments: &[&str]) -> Output {
+    let output = example(repo, arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output
 }
 
-fn example(repo: &Path, store: &str) -> Command {
-    // Cargo builds examples beside the tests, but does not say where.
-    let test = std::env::current_exe().unwrap();
-    let example: PathBuf = test.ancestors().nth(2).unwrap().join("examples/git_history");
-    assert!(
-        example.exists(),
-        "the example is not built: run `cargo test -p ermine`, which builds it, without naming a test binary"
-    );
-    let mut command = Command::new(example);
-    command.arg("--repo").arg(repo).args(["--json", "--store", store]);
+fn example(repo: &Path, arguments: &[&str]) -> Command {
+    let mut command = examples::example("git_history");
+    command.arg("--repo").arg(repo).arg("--json").args(arguments);
     command
 }
 
@@ -72,29 +86,32 @@ fn totals(output: &Output) -> Vec<Totals> {
         .collect()
 }
 
-/// What the lines of `git log --numstat` add up to, sorted by the author's bytes.
-fn totals_of_git(repo: &Path) -> Vec<Totals> {
-    let log = git(repo, &["log", "--no-merges", "--numstat", "--format=%x01%an"]);
-    let (mut totals, mut author, mut first) = (BTreeMap::<String, Totals>::new(), String::new(), false);
+/// What the lines of `git log --numstat` add up to by a placeholder of its format, sorted by bytes.
+fn totals_of_git(repo: &Path, by: &str) -> Vec<Totals> {
+    let format = format!("--format=%x01{by}");
+    let log = git(repo, &["log", "--no-merges", "--numstat", "--date=short", &format]);
+    let (mut totals, mut of, mut first) = (BTreeMap::<String, Totals>::new(), String::new(), false);
     for line in log.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
         if let Some(name) = line.strip_prefix(b"\x01") {
-            (author, first) = (String::from_utf8_lossy(name).into_owned(), true);
+            (of, first) = (String::from_utf8_lossy(name).into_owned(), true);
+            if by == "%ad" && of.is_empty() {
+                of = "unknown".into();
+            }
             continue;
         }
         let line = String::from_utf8_lossy(line);
         let mut columns = line.split('\t').map(|column| column.parse().unwrap_or(0));
-        let of_author = totals
-            .entry(author.clone())
-            .or_insert_with(|| Totals { author: author.clone(), ..Totals::default() });
-        of_author.commits += u64::from(std::mem::take(&mut first));
-        of_author.files += 1;
-        of_author.added += columns.next().unwrap();
-        of_author.deleted += columns.next().unwrap();
+        let totals =
+            totals.entry(of.clone()).or_insert_with(|| Totals { of: of.clone(), ..Totals::default() });
+        totals.commits += u64::from(std::mem::take(&mut first));
+        totals.files += 1;
+        totals.added += columns.next().unwrap();
+        totals.deleted += columns.next().unwrap();
     }
     totals.into_values().collect()
 }
 
-/// Commits by several authors (one without a UTF-8 name), a binary file, a rename, a merge, an empty commit, a deletion, a
+/// Commits by several authors (one without a UTF-8 name) on several days (one unknown), a binary file, a rename, a merge, an empty commit, a deletion, a
 /// file with tab and newline in its name, and one whose path is longer than a stream's id.
 fn odd_repository() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -124,23 +141,34 @@ fn odd_repository() -> tempfile::TempDir {
     for n in 0..40 {
         write("b", format!("{n}\n").repeat(n % 7).as_bytes());
         write(&format!("file-{}", n % 5), n.to_string().as_bytes());
-        commit(path, ["Ada", "Bob", "Cyd"][n % 3], "more");
+        commit_on(path, ["Ada", "Bob", "Cyd"][n % 3], "more", &format!("2026-03-{:02}T12:00:00", 1 + n % 9));
     }
-    // An author whose name is not UTF-8 has to be written past the checks of `git commit`.
-    let head = String::from_utf8(git(path, &["cat-file", "commit", "HEAD"])).unwrap();
-    let invalid: Vec<u8> = head
-        .replace("author Ada", "author Inv\u{1}lid")
-        .bytes()
-        .map(|b| if b == 1 { 0xff } else { b })
-        .collect();
-    let object = path.join(".git/odd-commit");
-    std::fs::write(&object, invalid).unwrap();
-    let id = git(path, &["hash-object", "-t", "commit", "-w", "--literally", object.to_str().unwrap()]);
-    git(path, &["reset", "--quiet", "--hard", String::from_utf8(id).unwrap().trim()]);
+    rewrite_author(path, b"Inv\xfflid <a@example.org> 1772539200 +0000");
+    write("c", b"1\n2\n3\n");
+    commit(path, "Ada", "at a time that cannot be read");
+    rewrite_author(path, b"Ada <a@example.org> once");
     dir
 }
 
+/// Gives the last commit an author that `git commit` would not take.
+fn rewrite_author(repo: &Path, author: &[u8]) {
+    let head = git(repo, &["cat-file", "commit", "HEAD"]);
+    let lines = head.split_inclusive(|b| *b == b'\n');
+    let odd = lines.flat_map(|line| match line.strip_prefix(b"author ") {
+        Some(_) => [b"author ", author, b"\n"].concat(),
+        None => line.to_vec(),
+    });
+    let object = repo.join(".git/odd-commit");
+    std::fs::write(&object, odd.collect::<Vec<u8>>()).unwrap();
+    let id = git(repo, &["hash-object", "-t", "commit", "-w", "--literally", object.to_str().unwrap()]);
+    git(repo, &["reset", "--quiet", "--hard", String::from_utf8(id).unwrap().trim()]);
+}
+
 fn commit(repo: &Path, author: &str, message: &str) {
+    commit_on(repo, author, message, "2026-02-28T23:30:00-08:00");
+}
+
+fn commit_on(repo: &Path, author: &str, message: &str, date: &str) {
     git(repo, &["add", "--all"]);
     git(
         repo,
@@ -152,6 +180,8 @@ fn commit(repo: &Path, author: &str, message: &str) {
             message,
             "--author",
             &format!("{author} <a@example.org>"),
+            "--date",
+            date,
         ],
     );
 }

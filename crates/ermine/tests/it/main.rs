@@ -2,5 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
+mod alike;
+#[cfg(all(feature = "postgres", feature = "sqlite"))]
+mod examples;
+#[cfg(all(feature = "postgres", feature = "sqlite"))]
 mod git_history;
+mod guide;
 mod host;
+mod kinds;
+mod model;
+mod scenarios;
+mod stores;

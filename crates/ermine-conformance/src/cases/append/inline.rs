@@ -1,8 +1,8 @@
 //! Views that change together with an append.
 
 use ermine_core::{
-    AppendBatch, ErrorKind, ExpectedVersion, Operation, Seq, StreamAppend, TenantId, Value, Version,
-    ViewTable, field, ports::Store,
+    AppendBatch, Body, ErrorKind, ExpectedVersion, Operation, Seq, StoredView, StreamAppend, TenantId, Value,
+    Version, ViewPin, ViewTable, field, ports::Store,
 };
 
 use crate::{
@@ -180,6 +180,21 @@ pub(crate) async fn a_view_conflict_names_both_versions_and_draws_no_number(benc
     store.append(batch(&[("s", 1)]).with_operations(pins, changes)).await?;
     let views = (values(&*store, &balance, &["a", "b"]).await?, values(&*store, &ride, &["a"]).await?);
     ensure_eq!(views, (vec![None, Some(1)], vec![Some(4)]), "the views after pins that held");
+
+    // Deleted and made again, it has the version that it had.
+    let read = store.load_views(&balance, &[key("b")]).await?.into_iter().next().flatten();
+    let read = read.ok_or(Stop::Broken("view b is gone".into()))?;
+    let pinned = || ViewPin { body: Some(read.body.clone()), ..pin(&balance, "b", Some(read.version.get())) };
+    store.append(batch(&[("s", 1)]).with_operations(vec![pinned()], Vec::new())).await?;
+    let again = StoredView { body: Body::encode(&"another")?, ..read.clone() };
+    let again = Operation::Store { table: balance.clone(), key: key("b"), view: again };
+    store.append(batch(&[("s", 1)]).with_operations(Vec::new(), vec![delete(&balance, "b"), again])).await?;
+    let refused = store.append(batch(&[("s", 1)]).with_operations(vec![pinned()], Vec::new())).await;
+    ensure_kind!(
+        refused,
+        ErrorKind::ViewConflict(_),
+        "an append that has read a view before it was made again"
+    );
     Ok(())
 }
 
