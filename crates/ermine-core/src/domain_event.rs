@@ -91,6 +91,9 @@ pub trait DomainEvent: Sized + Send + Sync + 'static {
     /// Every name that [`decode`](Self::decode) takes: those of its types, their aliases, and those of older shapes.
     const TYPES: &'static [&'static str];
 
+    /// The older names among them, each with the name that the type has now.
+    const RENAMED: &'static [(&'static str, &'static str)] = &[];
+
     /// The name of this event's type, which it is appended under: never an alias, never that of an older shape.
     fn type_name(&self) -> &'static str;
 

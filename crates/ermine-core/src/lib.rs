@@ -55,12 +55,13 @@ pub use operation::{Native, Operation, ShardBatch};
 pub use page::{EventPage, PageRequest, SkippedEvent, UnknownEvent};
 pub use progress::{Epoch, Progress, Statistics, TakenShard};
 pub use projection::{
-    Aggregate, Archived, Composite, Custom, Definition, Deleted, Effects, EventProjection, Failure,
-    FailureKind, FlatTable, Kind, Lifecycle, LookUp, Looked, MultiStream, Options, Output, PageEffects,
-    PageError, PageProjection, Patch, Plan, PlanInput, PlannedView, Projected, Projection, Registered,
-    RowRule, SingleStream, Sliced, Slicer, Slices, Start, Subscribed, Subscriber, Subscription,
+    Aggregate, Archived, Composite, Custom, Definition, Deleted, Effects, EventProjection, EventTypes,
+    Failure, FailureKind, FlatTable, Kind, Lifecycle, LookUp, Looked, MultiStream, Options, Output,
+    PageEffects, PageError, PageProjection, Patch, Plan, PlanInput, PlannedView, Projected, Projection,
+    Registered, RowRule, SingleStream, Sliced, Slicer, Slices, Start, Subscribed, Subscriber, Subscription,
     UnknownEvents, Updated, ViewChanges, ViewIds, ViewRead, ViewType, Views, composite, custom,
-    event_projection, flat_table, look_up, multi_stream, single_stream, sliced, subscription, tenant_roll_up,
+    event_projection, flat_table, is_change, look_up, multi_stream, single_stream, sliced, subscription,
+    tenant_roll_up,
 };
 pub use query::{Comparison, Field, FieldIndex, FieldKind, Filter, Order, ViewQuery, field};
 pub use range::EventRange;

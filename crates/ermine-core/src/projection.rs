@@ -22,7 +22,7 @@ mod subscription;
 use std::{fmt, ops::Range, sync::Arc};
 
 pub use aggregate::Aggregate;
-pub use change::{Deleted, Updated};
+pub use change::{Deleted, Updated, is_change};
 pub use composite::{Composite, composite};
 pub use custom::{Custom, PageProjection, custom};
 pub use definition::{Archived, Definition, Lifecycle, Options, Start, UnknownEvents, ViewType};
@@ -33,7 +33,7 @@ pub use flat_table::{FlatTable, RowRule, flat_table};
 pub use look_up::{LookUp, Looked, Views, look_up};
 pub use multi_stream::{MultiStream, ViewIds, multi_stream, tenant_roll_up};
 pub use patch::Patch;
-pub use projected::{Kind, Projected};
+pub use projected::{EventTypes, Kind, Projected};
 pub use single_stream::{SingleStream, single_stream};
 pub use slicer::{Sliced, Slicer, Slices, sliced};
 pub use subscription::{PageEffects, Subscribed, Subscriber, Subscription, subscription};

@@ -18,7 +18,7 @@ use crate::{
     highwater::HighWater,
     log::Log,
     registry::{Registry, Work},
-    shard::{Worker, rewinds},
+    shard::{Shard, Worker, rewinds},
 };
 
 /// Puts a daemon together; [`build`](DaemonBuilder::build) checks it.
@@ -101,7 +101,7 @@ impl DaemonBuilder {
     /// are no names, two projections of one name and version, two that own one table, a lifecycle that a kind does not
     /// have, upstreams that are not registered or wait for each other, settings that contradict each other.
     pub fn build(self) -> Result<Daemon> {
-        let registry = Registry::new(&self.registered, &self.settings, self.store.kind())?;
+        let mut registry = Registry::new(&self.registered, &self.settings, self.store.kind())?;
         if self.sink.is_some() && self.store.outbox().is_none() {
             return Err(Error::configuration(format!(
                 "there is a sink for messages, and the store \"{}\" has no outbox",
@@ -121,23 +121,26 @@ impl DaemonBuilder {
             .iter()
             .map(|s| (s.name.clone(), Arc::new(watch::Sender::new(ShardStatus::starting(s.name.clone())))))
             .collect();
+        let upstreams = |shard: &Shard| -> Vec<Arc<watch::Sender<ShardStatus>>> {
+            shard.after.iter().filter_map(|name| statuses.get(name).cloned()).collect()
+        };
+        // A rebuild has no effects, and a subscription has nothing else.
+        if matches!(self.mode, Mode::Rebuild { .. }) {
+            registry.shards.retain(|shard| matches!(shard.work, Work::Stages(_)));
+        }
         let mut workers = Vec::with_capacity(registry.shards.len());
         let mut shards = Vec::with_capacity(registry.shards.len());
         for shard in registry.shards {
             let (rewind, rewinds) = rewinds();
             let status = statuses[&shard.name].clone();
             shards.push(ShardHandle {
+                upstreams: upstreams(&shard).iter().map(|upstream| upstream.subscribe()).collect(),
                 status: status.subscribe(),
                 rewind: matches!(shard.work, Work::Subscription(_)).then_some(rewind),
             });
             workers.push(Worker {
                 status,
-                upstreams: shard
-                    .after
-                    .iter()
-                    .filter_map(|name| statuses.get(name))
-                    .map(|s| s.subscribe())
-                    .collect(),
+                upstreams: upstreams(&shard),
                 settings: Arc::new(settings.with(shard.options)),
                 shard: Arc::new(shard),
                 store: self.store.clone(),

@@ -40,19 +40,28 @@ pub(crate) struct Courier {
 }
 
 impl Courier {
-    /// Runs until told to stop, whatever fails.
+    /// Runs until told to stop, whatever fails; what has been published by then is delivered, if that does not take long.
     pub(crate) async fn run(&self, stop: CancellationToken) {
         let mut backoff = Backoff::new(self.settings.retry_first, self.settings.retry_max);
         loop {
+            // A delivery that is under way when it is time to stop is not repeated, but ended.
+            let is_last = stop.is_cancelled();
+            let in_time = async {
+                stop.cancelled().await;
+                tokio::time::sleep(self.settings.drain_deadline).await;
+            };
             let delivered = tokio::select! {
                 biased;
-                () = stop.cancelled() => return self.deliver_the_last().await,
                 delivered = self.deliver_all() => delivered,
+                () = in_time => Err(Error::transient("delivering messages took too long")),
             };
             let pause = match delivered {
                 Ok(()) => {
                     backoff.succeeded();
                     LOOK_AT_LEAST_EVERY
+                }
+                Err(error) if is_last => {
+                    return tracing::warn!("messages stay in the outbox: {}", error.chain());
                 }
                 Err(error) => {
                     let delay = backoff.next_delay();
@@ -64,20 +73,14 @@ impl Courier {
                     delay
                 }
             };
+            if is_last {
+                return;
+            }
             tokio::select! {
-                () = stop.cancelled() => return self.deliver_the_last().await,
+                () = stop.cancelled() => {}
                 () = self.published.notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
-        }
-    }
-
-    /// Delivers what the last commits have put into the outbox, if that does not take long.
-    async fn deliver_the_last(&self) {
-        match tokio::time::timeout(self.settings.drain_deadline, self.deliver_all()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!("messages stay in the outbox: {}", error.chain()),
-            Err(_) => tracing::warn!(deadline = ?self.settings.drain_deadline, "messages stay in the outbox"),
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Handle {
 #[derive(Clone, Debug)]
 pub(crate) struct ShardHandle {
     pub(crate) status: watch::Receiver<ShardStatus>,
+    /// The shards that it never runs ahead of.
+    pub(crate) upstreams: Vec<watch::Receiver<ShardStatus>>,
     /// The way to its worker, where it may be rewound.
     pub(crate) rewind: Option<mpsc::Sender<Rewind>>,
 }
@@ -187,10 +189,14 @@ impl Handle {
         match tokio::time::timeout(timeout, all).await {
             Ok(reached) => reached.map(drop),
             Err(_) => {
+                let lags = |status: &ShardStatus| !status.has_reached(position, self.mark());
                 let lagging: Vec<String> = shards
-                    .map(|shard| shard.status.borrow().clone())
-                    .filter(|status| !status.has_reached(position, self.mark()))
-                    .map(|status| status.to_string())
+                    .filter(|shard| lags(&shard.status.borrow()))
+                    .map(|shard| {
+                        let upstreams = shard.upstreams.iter().map(|upstream| upstream.borrow().clone());
+                        let waits = upstreams.filter(lags).map(|upstream| format!(", after {upstream}"));
+                        format!("{}{}", *shard.status.borrow(), waits.collect::<String>())
+                    })
                     .collect();
                 let mark = self.mark().map_or("not known".to_owned(), |m| m.seq.to_string());
                 let trouble =

@@ -3,10 +3,10 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use ermine_core::{
     Admission, AppendBatch, Appended, Error, ErrorKind, Event, EventPage, EventRange, ExpectedVersion,
     Failure, Operation, PlanInput, PlannedView, Result, Seq, StoredView, StreamHeads, StreamId, TenantId,
-    ViewKey, ViewPin, ViewRead, Views, ports::Store,
+    VersionConflict, ViewKey, ViewPin, ViewRead, Views, ports::Store,
 };
 
-use crate::{backoff::Backoff, registry::Member};
+use crate::{backoff::Backoff, registry::Member, shard::check_own};
 
 /// How often an append is tried whose views another writer keeps changing.
 const ATTEMPTS_MAX: u32 = 100;
@@ -56,16 +56,21 @@ impl Inline {
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX);
         loop {
             let heads = self.store.read_heads(&streams).await?;
+            if !batch.is_idempotent() {
+                // Whoever has decided on an older state hears of that, and not what projections have against it.
+                check_expected(&batch, &heads)?;
+            }
             let pinned = match self.project(&batch, &heads).await {
                 Ok((pins, operations)) => pin(&batch, &heads).with_operations(pins, operations),
-                Err(refused) => match self.repeated(&batch).await? {
-                    Some(answer) => return Ok(answer),
-                    None => {
-                        return Err(
-                            refused.context("appending with inline projections: nothing was appended")
-                        );
+                Err(refused) => {
+                    if let Some(answer) = self.repeated(&batch).await? {
+                        return Ok(answer);
                     }
-                },
+                    if self.store.read_heads(&streams).await?.versions != heads.versions {
+                        continue; // somebody has appended meanwhile, and views and events did not belong together
+                    }
+                    return Err(refused.context("appending with inline projections: nothing was appended"));
+                }
             };
             let error = match self.store.append(pinned).await {
                 Ok(appended) => return Ok(appended),
@@ -120,6 +125,7 @@ impl Inline {
                 // The state of a stream has the stream's version, which is pinned and never used again.
                 body: view.as_ref().filter(|_| !member.is_stream_state).map(|view| view.body.clone()),
             }));
+            check_own(member, &output.operations)?;
             operations.extend(output.operations);
         }
         Ok((pins, operations))
@@ -210,6 +216,19 @@ fn events(batch: &AppendBatch, heads: &StreamHeads) -> Vec<Event> {
     of_stream.collect()
 }
 
+fn check_expected(batch: &AppendBatch, heads: &StreamHeads) -> Result<()> {
+    let mut streams = batch.streams().iter().zip(&heads.versions);
+    match streams.find(|(append, head)| !append.expected.admits(**head)) {
+        None => Ok(()),
+        Some((append, head)) => Err(Error::conflict(VersionConflict {
+            tenant: append.tenant.clone(),
+            stream: append.stream.clone(),
+            expected: append.expected,
+            actual: *head,
+        })),
+    }
+}
+
 /// The batch with every stream expected to be as it was read, unless the caller expects something else of it.
 fn pin(batch: &AppendBatch, heads: &StreamHeads) -> AppendBatch {
     let mut pinned = batch.clone();
@@ -224,7 +243,8 @@ fn pin(batch: &AppendBatch, heads: &StreamHeads) -> AppendBatch {
 /// Whether the append failed only because something moved that the caller has not pinned.
 fn may_retry(error: &Error, batch: &AppendBatch) -> bool {
     match error.kind() {
-        ErrorKind::ViewConflict(_) => true,
+        // Nothing was appended; a deadlock between writers of the same views is such a fault.
+        ErrorKind::ViewConflict(_) | ErrorKind::Transient => true,
         ErrorKind::VersionConflict(conflict) => batch.streams().iter().any(|append| {
             append.stream == conflict.stream
                 && append.tenant == conflict.tenant

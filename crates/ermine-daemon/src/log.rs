@@ -14,13 +14,16 @@ use ermine_core::{
     Admission, EventFilter, EventPage, EventRange, Incarnation, PageRequest, Result, Seq, UnknownEvent,
     ports::Store,
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::Settings;
 
-/// How many pages are kept for shards that have not read them yet.
+/// How many full pages' events are kept for shards that have not read them yet. It is also how far a shard may be behind
+/// another for the two to be in step.
 const PAGES_MAX: usize = 4;
-/// How long the first shard waits for the others before it goes on without them.
+/// How many pages are kept at most, however small.
+const SMALL_PAGES_MAX: usize = 64;
+/// How long a page is kept for shards that do not come for it, when there are too many.
 const LEAVE_BEHIND: Duration = Duration::from_millis(100);
 
 /// Reads pages for the shards of a daemon.
@@ -43,9 +46,16 @@ struct State {
     readers: HashMap<u64, Reader>,
     next_reader: u64,
     incarnation: Option<Incarnation>,
-    pages: VecDeque<Arc<EventPage>>,
+    pages: VecDeque<Kept>,
     /// Where a shared read that is under way begins.
     reading: Option<Seq>,
+}
+
+/// A page that several shards want.
+#[derive(Debug)]
+struct Kept {
+    page: Arc<EventPage>,
+    since: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,12 +89,21 @@ impl Log {
         let mut state = self.state();
         let id = state.next_reader;
         state.next_reader += 1;
-        state.readers.insert(id, Reader { position, in_step: true });
+        // One that is far behind the others is not waited for.
+        let window = self.window();
+        let is_near = |reader: &Reader| !reader.in_step || reader.position.since(position) <= window;
+        let in_step = state.readers.values().all(is_near);
+        state.readers.insert(id, Reader { position, in_step });
         LogReader { log: self.clone(), id }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many numbers apart two shards in step may be.
+    fn window(&self) -> u64 {
+        u64::try_from(self.events_max.get() * PAGES_MAX).unwrap_or(u64::MAX)
     }
 
     async fn load(&self, request: PageRequest) -> Result<EventPage> {
@@ -110,10 +129,8 @@ impl Drop for LogReader {
 /// What a reader does next.
 enum Step {
     Take(Arc<EventPage>),
-    /// Somebody else is about to read what it needs, or has not taken what was read.
-    Wait {
-        for_others: bool,
-    },
+    /// Somebody else is about to read what it needs, or has not taken what was read: until then, at the latest.
+    Wait(Instant),
     ReadShared,
     ReadAlone,
 }
@@ -121,12 +138,11 @@ enum Step {
 impl LogReader {
     /// The next page of the log for this shard.
     pub(crate) async fn next(&self, request: PageRequest) -> Result<EventPage> {
-        let mut waited = false;
         loop {
             let moved = self.log.moved.notified();
             let mut moved = std::pin::pin!(moved);
             moved.as_mut().enable();
-            match self.step(&request, waited) {
+            match self.step(&request) {
                 Step::Take(page) => {
                     let page = match cut(&page, &request) {
                         Some(page) => page,
@@ -134,8 +150,9 @@ impl LogReader {
                     };
                     return Ok(self.read(page));
                 }
-                Step::Wait { for_others } => {
-                    waited = tokio::time::timeout(LEAVE_BEHIND, moved).await.is_err() && for_others;
+                Step::Wait(until) => {
+                    // Late or not, it looks again.
+                    let _ = tokio::time::timeout_at(until, moved).await;
                 }
                 Step::ReadShared => self.read_shared(&request).await?,
                 Step::ReadAlone => return self.log.load(request).await.map(|page| self.read(page)),
@@ -152,31 +169,31 @@ impl LogReader {
         page
     }
 
-    fn step(&self, request: &PageRequest, waited: bool) -> Step {
+    fn step(&self, request: &PageRequest) -> Step {
         let mut state = self.log.state();
-        let floor = request.range.floor();
+        let (floor, window) = (request.range.floor(), self.log.window());
         if state.incarnation != Some(request.incarnation) {
             state.incarnation = Some(request.incarnation);
             state.pages.clear();
         }
-        if request.filter.stream_type().is_some() {
-            return Step::ReadAlone; // events do not say what type their stream has
-        }
-        let covering =
-            state.pages.iter().find(|p| p.range.floor() <= floor && floor < p.range.ceiling()).cloned();
+        // Events do not say what type their stream has.
+        let reads_alone = request.filter.stream_type().is_some();
+        let covering = state.pages.iter().rev().find(|kept| kept.covers(floor)).map(|kept| kept.page.clone());
         let is_ahead = state.readers.values().all(|other| other.position <= floor);
         if let Some(reader) = state.readers.get_mut(&self.id) {
             reader.position = floor;
-            reader.in_step |= is_ahead || covering.is_some();
+            reader.in_step = !reads_alone && (reader.in_step || is_ahead || covering.is_some());
         }
-        state.drop_read_pages();
-        if let Some(page) = covering {
-            return Step::Take(page);
+        state.drop_read_pages(window);
+        match covering {
+            _ if reads_alone => return Step::ReadAlone,
+            Some(page) => return Step::Take(page),
+            None => {}
         }
-        if state.reading.is_some_and(|reading| reading <= floor) {
-            return Step::Wait { for_others: false };
+        let now = Instant::now();
+        if state.reading.is_some_and(|reading| reading <= floor && floor.since(reading) <= window) {
+            return Step::Wait(now + LEAVE_BEHIND);
         }
-        let window = u64::try_from(self.log.events_max.get() * PAGES_MAX).unwrap_or(u64::MAX);
         let others = state.readers.iter().filter(|(id, reader)| {
             **id != self.id
                 && reader.in_step
@@ -186,9 +203,13 @@ impl LogReader {
         if others.count() == 0 {
             return Step::ReadAlone;
         }
-        if state.pages.len() >= PAGES_MAX {
-            if !waited {
-                return Step::Wait { for_others: true };
+        while state.pages.len() >= SMALL_PAGES_MAX {
+            state.leave_behind();
+        }
+        while state.events() >= self.log.events_max.get() * PAGES_MAX {
+            let patience = state.pages.front().map_or(now, |oldest| oldest.since + LEAVE_BEHIND);
+            if now < patience {
+                return Step::Wait(patience);
             }
             state.leave_behind();
         }
@@ -207,7 +228,7 @@ impl LogReader {
         let page = self.log.load(shared).await?;
         let mut state = self.log.state();
         if state.incarnation == Some(request.incarnation) {
-            state.pages.push_back(Arc::new(page));
+            state.pages.push_back(Kept { page: Arc::new(page), since: Instant::now() });
         }
         drop(state);
         drop(under_way);
@@ -227,19 +248,31 @@ impl Drop for UnderWay<'_> {
     }
 }
 
+impl Kept {
+    fn covers(&self, floor: Seq) -> bool {
+        self.page.range.floor() <= floor && floor < self.page.range.ceiling()
+    }
+}
+
 impl State {
-    /// Drops pages that every reader in step has read.
-    fn drop_read_pages(&mut self) {
+    /// How many events are kept.
+    fn events(&self) -> usize {
+        self.pages.iter().map(|kept| kept.page.events.len() + kept.page.unknown.len()).sum()
+    }
+
+    /// Drops pages that every reader in step has read, or is too far behind to come for.
+    fn drop_read_pages(&mut self, window: u64) {
         let readers = &self.readers;
-        self.pages.retain(|page| {
-            readers.values().any(|reader| reader.in_step && reader.position < page.range.ceiling())
+        self.pages.retain(|kept| {
+            let (floor, ceiling) = (kept.page.range.floor(), kept.page.range.ceiling());
+            readers.values().any(|r| r.in_step && r.position < ceiling && floor.since(r.position) <= window)
         });
     }
 
     /// Goes on without the readers that have not read the oldest page.
     fn leave_behind(&mut self) {
         if let Some(oldest) = self.pages.pop_front() {
-            for reader in self.readers.values_mut().filter(|r| r.position < oldest.range.ceiling()) {
+            for reader in self.readers.values_mut().filter(|r| r.position < oldest.page.range.ceiling()) {
                 reader.in_step = false;
             }
         }

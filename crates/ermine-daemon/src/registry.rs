@@ -10,14 +10,11 @@ use std::{
 
 use ermine_core::{
     Composite, Definition, Error, EventFilter, Layout, Lifecycle, Options, Projection, ProjectionName,
-    Registered, Result, ShardName, Start, Subscription, TypeName, UnknownEvents, ViewTable,
+    Registered, Result, ShardName, Start, Subscription, TypeName, UnknownEvents, ViewTable, is_change,
     ports::{Registration, archived_type},
 };
 
 use crate::{Settings, shard::Shard};
-
-/// What types of events begin with that a composite makes of its own changes.
-const SYNTHETIC: [&str; 2] = ["updated:", "deleted:"];
 
 /// Everything registered with a store.
 #[derive(Debug, Default)]
@@ -114,6 +111,7 @@ impl Registry {
         check_tables(&drafts, &mut faults);
         check_stores(&drafts, store_kind, &mut faults);
         check_memory(&drafts, settings, &mut faults);
+        check_changes(&drafts, &mut faults);
         let upstreams = upstreams::resolve(&drafts, &mut faults);
         if !faults.is_empty() {
             return Err(Error::configuration(faults.join("; ")));
@@ -250,7 +248,25 @@ impl Draft {
 }
 
 fn is_synthetic(name: &TypeName) -> bool {
-    SYNTHETIC.iter().any(|prefix| name.starts_with(prefix))
+    is_change(name)
+}
+
+/// Changes of views are told only within a composite, to later stages.
+fn check_changes(drafts: &[Draft], faults: &mut Vec<String>) {
+    for draft in drafts {
+        for (stage, members) in draft.definitions.iter().enumerate() {
+            for (member, name) in members.iter().flat_map(|m| m.types.iter().map(move |name| (m, name))) {
+                let Some((_, of)) = name.split_once(':').filter(|_| is_synthetic(name)) else { continue };
+                let mut earlier = draft.definitions[..stage].iter().flatten();
+                if !earlier.any(|d| d.name.as_str() == of) {
+                    faults.push(format!(
+                        "\"{}\" takes \"{name}\", which only a composite with \"{of}\" in an earlier stage tells",
+                        member.name
+                    ));
+                }
+            }
+        }
+    }
 }
 
 /// Where look-ups by the name of a projection go: to its highest version.

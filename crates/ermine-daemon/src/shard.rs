@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use ermine_core::{Error, EventFilter, Options, ProjectionName, Result, Seq, ShardName, Start, ViewTable};
 
 pub(crate) use rewind::{Rewind, rewinds};
+pub(crate) use stages::check_own;
 pub(crate) use worker::Worker;
 
 use crate::registry::Work;

@@ -8,6 +8,12 @@ pub(crate) fn expand(events: &Events<'_>) -> TokenStream {
     let Events { ident, core, variants } = events;
     let types = variants.iter().flat_map(Event::all_names).map(LitStr::value);
     let names = variants.iter().map(|v| v.type_name.value());
+    let renamed = variants.iter().flat_map(|variant| {
+        let current = variant.type_name.value();
+        let older =
+            variant.all_names().map(LitStr::value).filter(move |name| *name != variant.type_name.value());
+        older.map(move |older| quote!((#older, #current)))
+    });
     let idents = variants.iter().map(|v| v.ident);
     let encode = encode(events);
     let arms = variants.iter().map(|variant| {
@@ -19,6 +25,7 @@ pub(crate) fn expand(events: &Events<'_>) -> TokenStream {
         #[automatically_derived]
         impl #core::DomainEvent for #ident {
             const TYPES: &'static [&'static str] = &[#(#types),*];
+            const RENAMED: &'static [(&'static str, &'static str)] = &[#(#renamed),*];
 
             fn type_name(&self) -> &'static str {
                 match self { #(Self::#idents { .. } => #names,)* }

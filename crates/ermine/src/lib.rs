@@ -26,11 +26,13 @@ pub use serde;
 pub mod prelude {
     pub use async_trait::async_trait;
     pub use ermine_core::{
-        Aggregate, AppendBatch, ApplyError, ColumnKind, DaemonMode, DomainEvent, ExpectedVersion, FieldKind,
-        FlatTable, Lifecycle, Message, NewEvent, PageEffects, PageError, Patch, Position, Projected,
-        Projection, ProjectionName, Recorded, RowRule, ShardName, Start, StreamAppend, StreamId, Subscriber,
-        Version, ViewChanges, ViewId, composite, custom, event_projection, field, flat_table, look_up,
-        multi_stream, single_stream, subscription,
+        Aggregate, AppendBatch, ApplyError, Archived, ColumnKind, DaemonMode, Deleted, DomainEvent, Effects,
+        ExpectedVersion, FieldKind, Filter, FlatTable, Lifecycle, Message, NewEvent, Operation, PageEffects,
+        PageError, PageProjection, Patch, Position, Projected, Projection, ProjectionName, Recorded, RowRule,
+        ShardName, Slicer, Slices, Start, StreamAppend, StreamId, Subscriber, TenantId, Timestamp,
+        UnknownEvents, Updated, Version, ViewChanges, ViewId, ViewRead, ViewTable, Views, composite, custom,
+        event_projection, field, flat_table, look_up, multi_stream, single_stream, sliced, subscription,
+        tenant_roll_up,
     };
     pub use ermine_daemon::{Sink, Until};
     pub use serde::{Deserialize, Serialize};

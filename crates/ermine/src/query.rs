@@ -50,6 +50,18 @@ impl<'e, T: DeserializeOwned> Query<'e, T> {
         }
     }
 
+    /// Views of another version of the projection, which has to be registered.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) when it is not.
+    pub fn version(mut self, version: u32) -> Result<Self> {
+        let projection = self.ermine.version_of_projection(self.query.table.projection(), version)?;
+        self.query.table = projection.definition.table();
+        self.shard.clone_from(&projection.shard);
+        Ok(self)
+    }
+
     /// Only views for which `filter` is true; several calls mean all of them.
     pub fn filter(mut self, filter: Filter) -> Self {
         self.query.filter = Some(match self.query.filter.take() {

@@ -4,6 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::ViewId;
 
+/// Whether events of a type are changes of views that a composite makes.
+#[must_use]
+pub fn is_change(type_name: &str) -> bool {
+    type_name.starts_with("updated:") || type_name.starts_with("deleted:")
+}
+
 /// A view that an earlier stage of a [composite](super::composite) has stored: what a later stage gets as an event of
 /// type `updated:<projection>`.
 ///

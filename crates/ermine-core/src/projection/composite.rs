@@ -10,7 +10,8 @@ use crate::{Error, ProjectionName, Result, ShardName};
 ///
 /// Members of later stages see what earlier stages have changed: events of the types `updated:<projection>` and
 /// `deleted:<projection>`, with [`Updated`](super::Updated) and [`Deleted`](super::Deleted) as their bodies, once per page and
-/// view. What a look-up of an earlier member finds is what it is after the page.
+/// view. What a look-up of an earlier member finds is what it is after the page. Views that a member deletes by a filter are told
+/// only where the page has touched them, and are found until the page is committed.
 pub fn composite(name: impl Into<SmolStr>) -> Composite {
     Composite { name: name.into(), version: 1, stages: Vec::new(), options: Options::default() }
 }

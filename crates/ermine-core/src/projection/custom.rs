@@ -1,8 +1,8 @@
 use std::{fmt, ops::Range, sync::Arc};
 
 use super::{
-    Effects, Failure, Kind, Lifecycle, Output, PageError, Plan, PlanInput, PlannedView, Projected, ViewRead,
-    ViewType, Views,
+    Effects, EventTypes, Failure, Kind, Lifecycle, Output, PageError, Plan, PlanInput, PlannedView,
+    Projected, ViewRead, ViewType, Views,
     fan_out::FanOut,
     grouped::{may_have_effects, page_code},
 };
@@ -78,8 +78,8 @@ impl<P: PageProjection> Kind for Custom<P> {
     const NAME: &'static str = "custom projection";
     const LIFECYCLES: &'static [Lifecycle] = &[Lifecycle::Async];
 
-    fn types(&self) -> &'static [&'static str] {
-        P::Event::TYPES
+    fn types(&self) -> EventTypes {
+        EventTypes::of::<P::Event>()
     }
 
     fn view_type(&self) -> Option<ViewType> {

@@ -36,6 +36,8 @@ pub struct Definition {
     pub indexes: Vec<FieldIndex>,
     /// The projections whose views it reads, and that it never runs ahead of.
     pub after: Vec<ProjectionName>,
+    /// Those of them whose views it looks up.
+    pub looks_up: Vec<ProjectionName>,
     /// The kind of store whose native statements it makes.
     pub native: Option<SmolStr>,
     /// What becomes of views when their stream is archived.

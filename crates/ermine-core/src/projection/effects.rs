@@ -40,6 +40,9 @@ impl Effects {
 
     /// Appends events to a stream of the same tenant, whatever its version.
     ///
+    /// They are appended by the daemon, so inline projections do not see them: let the projections of such streams be async
+    /// or live. To an archived stream nothing can be appended, and the projection pauses.
+    ///
     /// # Errors
     ///
     /// When the stream's id cannot be one, or an event has no JSON form.

@@ -5,7 +5,8 @@ use serde_json::Value as Json;
 use smol_str::SmolStr;
 
 use super::{
-    Effects, Failure, Kind, Lifecycle, Output, Patch, Plan, PlanInput, PlannedView, Projected, ViewType,
+    Effects, EventTypes, Failure, Kind, Lifecycle, Output, Patch, Plan, PlanInput, PlannedView, Projected,
+    ViewType,
     grouped::{Groups, decode, may_have_effects, user_code},
 };
 use crate::{
@@ -181,8 +182,8 @@ where
     const NAME: &'static str = "event projection";
     const LIFECYCLES: &'static [Lifecycle] = &[Lifecycle::Inline, Lifecycle::Async];
 
-    fn types(&self) -> &'static [&'static str] {
-        E::TYPES
+    fn types(&self) -> EventTypes {
+        EventTypes::of::<E>()
     }
 
     fn view_type(&self) -> Option<ViewType> {
@@ -286,10 +287,9 @@ impl ChangePlan {
                 operations.push(store(table, key, working, body, event));
             }
             Change::Delete(key) => {
-                if let Some(working) = views.get_mut(key) {
-                    working.document = None;
+                if views.get_mut(key).and_then(|working| working.document.take()).is_some() {
+                    operations.push(Operation::Delete { table: table.clone(), key: key.clone() });
                 }
-                operations.push(Operation::Delete { table: table.clone(), key: key.clone() });
             }
             Change::DeleteWhere(tenant, filter) => {
                 for key in self.views.views().iter().map(|view| &view.key).filter(|key| key.tenant == *tenant)

@@ -9,7 +9,8 @@ use smol_str::SmolStr;
 use self::row::{Fields, checked};
 pub use self::rule::RowRule;
 use super::{
-    Failure, Kind, Lifecycle, Output, Plan, PlanInput, PlannedView, Projected, ViewIds, ViewType,
+    EventTypes, Failure, Kind, Lifecycle, Output, Plan, PlanInput, PlannedView, Projected, ViewIds, ViewType,
+    change::is_change,
     grouped::{Groups, decode, user_code},
 };
 use crate::{
@@ -168,8 +169,8 @@ impl<E: DomainEvent> Kind for FlatTable<E> {
     const NAME: &'static str = "flat table";
     const LIFECYCLES: &'static [Lifecycle] = &[Lifecycle::Inline, Lifecycle::Async];
 
-    fn types(&self) -> &'static [&'static str] {
-        E::TYPES
+    fn types(&self) -> EventTypes {
+        EventTypes::of::<E>()
     }
 
     fn view_type(&self) -> Option<ViewType> {
@@ -198,12 +199,7 @@ impl<E: DomainEvent> Kind for FlatTable<E> {
             }
         }
         for (type_name, rule) in &self.rules {
-            if !E::TYPES.contains(&type_name.as_str()) {
-                faults.push(format!(
-                    "it has a rule for \"{type_name}\", which its events do not have: they have {}",
-                    E::TYPES.join(", ")
-                ));
-            }
+            faults.extend(EventTypes::of::<E>().fault(type_name).map(|fault| format!("a rule: {fault}")));
             if let Rule::Fixed(rule) = rule {
                 faults.extend(rule.faults(&self.columns).map(|fault| format!("on \"{type_name}\": {fault}")));
             }
@@ -223,6 +219,7 @@ impl<E: DomainEvent> Kind for FlatTable<E> {
         let mut views = Groups::with_capacity(page.len());
         let mut changes = Vec::with_capacity(page.len());
         let mut ids: Vec<ViewId> = Vec::new();
+        let sees_changes = E::TYPES.iter().any(|name| is_change(name));
         for (at, raw) in page.iter().enumerate() {
             if raw.type_name.as_str() == crate::ports::ARCHIVED {
                 views.add(&raw.tenant, &raw.stream, false, changes.len());
@@ -244,7 +241,7 @@ impl<E: DomainEvent> Kind for FlatTable<E> {
                 views.add(
                     &raw.tenant,
                     &id,
-                    self.is_per_stream && raw.version == Version::FIRST,
+                    self.is_per_stream && raw.version == Version::FIRST && !sees_changes,
                     changes.len(),
                 );
             }

@@ -3,13 +3,14 @@ use std::{fmt, sync::Arc};
 use smol_str::SmolStr;
 
 use super::{
-    Aggregate, Effects, Failure, Kind, Lifecycle, LookUp, Plan, PlanInput, Projected, ViewRead, ViewType,
+    Aggregate, Effects, EventTypes, Failure, Kind, Lifecycle, LookUp, Plan, PlanInput, Projected, ViewRead,
+    ViewType,
     fan_out::FanOut,
     grouped::{Raise, user_code},
     look_up::LookUps,
     slicer::{SlicedPlan, Slices},
 };
-use crate::{ApplyError, DomainEvent, Error, EventPage, Recorded, Result, TenantId, ViewId, ViewKey};
+use crate::{ApplyError, Error, EventPage, Recorded, Result, TenantId, ViewId, ViewKey};
 
 /// Makes a projection whose views gather events of many streams: `identify` names the view or views of an event.
 ///
@@ -116,8 +117,8 @@ impl<A: Aggregate> Kind for MultiStream<A> {
     const NAME: &'static str = "multi-stream aggregate";
     const LIFECYCLES: &'static [Lifecycle] = &[Lifecycle::Inline, Lifecycle::Async];
 
-    fn types(&self) -> &'static [&'static str] {
-        <A::Event as DomainEvent>::TYPES
+    fn types(&self) -> EventTypes {
+        EventTypes::of::<A::Event>()
     }
 
     fn view_type(&self) -> Option<ViewType> {

@@ -1,7 +1,7 @@
 use serde::Serialize;
 use serde_json::{Map, Number, Value as Json};
 
-use crate::{ApplyError, Field, field};
+use crate::{ApplyError, Field, Value, field};
 
 /// Changes of single fields of a view: what [`ViewChanges::patch`](super::ViewChanges::patch) takes.
 ///
@@ -47,9 +47,17 @@ impl Patch {
     ///
     /// # Errors
     ///
-    /// When the path is none.
-    pub fn increment(self, path: &str, by: impl Into<Number>) -> Result<Self, ApplyError> {
-        self.step(path, Step::Increment(by.into()))
+    /// When the path is none, or `by` is not a number.
+    pub fn increment(self, path: &str, by: impl Into<Value>) -> Result<Self, ApplyError> {
+        let by = match by.into() {
+            Value::Integer(by) => Some(Number::from(by)),
+            Value::Real(by) => Number::from_f64(by),
+            _ => None,
+        };
+        let by = by.ok_or_else(|| {
+            ApplyError::msg(format!("field \"{path}\" can be incremented by a number only"))
+        })?;
+        self.step(path, Step::Increment(by))
     }
 
     /// Appends `value` to the array at `path`; a missing one counts as empty.
@@ -92,10 +100,14 @@ impl Step {
         let mut at = document;
         for name in way {
             let members = object(field, at)?;
-            if !members.contains_key(name.as_str()) && *self == Self::Remove {
-                return Ok(());
+            // Null counts as missing.
+            if members.get(name.as_str()).is_none_or(Json::is_null) {
+                if *self == Self::Remove {
+                    return Ok(());
+                }
+                members.insert(name.to_string(), Json::Object(Map::new()));
             }
-            at = members.entry(name.as_str()).or_insert_with(|| Json::Object(Map::new()));
+            at = members.entry(name.as_str()).or_insert(Json::Null);
         }
         let members = object(field, at)?;
         match self {
@@ -117,16 +129,15 @@ impl Step {
                 };
                 members.insert(last.to_string(), sum.into());
             }
-            Self::Push(value) => {
-                match members.entry(last.as_str()).or_insert_with(|| Json::Array(Vec::new())) {
-                    Json::Array(values) => values.push(value.clone()),
-                    other => {
-                        return Err(ApplyError::msg(format!(
-                            "field \"{field}\" is {other}, not an array to append to"
-                        )));
-                    }
+            Self::Push(value) => match members.entry(last.as_str()).or_insert(Json::Null) {
+                missing @ Json::Null => *missing = Json::Array(vec![value.clone()]),
+                Json::Array(values) => values.push(value.clone()),
+                other => {
+                    return Err(ApplyError::msg(format!(
+                        "field \"{field}\" is {other}, not an array to append to"
+                    )));
                 }
-            }
+            },
         }
         Ok(())
     }

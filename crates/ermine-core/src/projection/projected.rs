@@ -7,9 +7,38 @@ use super::{
     ViewRead, ViewType,
 };
 use crate::{
-    Error, EventPage, FieldIndex, FieldKind, Layout, ProjectionName, Result, StreamType, TypeName, field,
-    ports::archived_type,
+    DomainEvent, Error, EventPage, FieldIndex, FieldKind, Layout, ProjectionName, Result, StreamType,
+    TypeName, field, ports::archived_type,
 };
+
+/// The types of events that a kind of projection can take.
+#[derive(Clone, Copy, Debug)]
+pub struct EventTypes {
+    all: &'static [&'static str],
+    renamed: &'static [(&'static str, &'static str)],
+}
+
+impl EventTypes {
+    /// Those of a domain enum.
+    #[must_use]
+    pub const fn of<E: DomainEvent>() -> Self {
+        Self { all: E::TYPES, renamed: E::RENAMED }
+    }
+
+    /// The name that a type has now.
+    fn current(self, name: &str) -> &str {
+        self.renamed.iter().find(|(older, _)| *older == name).map_or(name, |(_, current)| current)
+    }
+
+    /// Why `name` cannot be meant, if it cannot.
+    pub(super) fn fault(self, name: &str) -> Option<String> {
+        if !self.all.contains(&name) {
+            return Some(format!("its events have no type \"{name}\": they have {}", self.all.join(", ")));
+        }
+        let current = self.current(name);
+        (current != name).then(|| format!("\"{name}\" is an older name of \"{current}\": say that"))
+    }
+}
 
 /// What sets one kind of projection apart from another.
 ///
@@ -22,7 +51,7 @@ pub trait Kind: Send + Sync + 'static {
     const LIFECYCLES: &'static [Lifecycle];
 
     /// The types of events that it can take.
-    fn types(&self) -> &'static [&'static str];
+    fn types(&self) -> EventTypes;
 
     /// The type of its views.
     fn view_type(&self) -> Option<ViewType>;
@@ -205,7 +234,7 @@ impl<K> Projected<K> {
 pub(super) struct Traits {
     pub(super) name: &'static str,
     pub(super) lifecycles: &'static [Lifecycle],
-    pub(super) types: &'static [&'static str],
+    pub(super) types: EventTypes,
     pub(super) view_type: Option<ViewType>,
     pub(super) has_views: bool,
     pub(super) is_per_stream: bool,
@@ -261,6 +290,21 @@ impl<K> Projected<K> {
                 );
             }
         }
+        if self.lifecycle == Lifecycle::Live {
+            let ignored = [
+                (!traits.looks_up.is_empty(), "look up views"),
+                (traits.needs_seq.is_some(), "raise effects"),
+                (self.only.is_some(), "leave out events"),
+                (self.start != Start::Beginning, "start elsewhere than at the first event"),
+                (!self.after.is_empty(), "run after another"),
+            ];
+            faults.extend(
+                ignored
+                    .iter()
+                    .filter(|(asked, _)| *asked)
+                    .map(|(_, what)| format!("a live projection cannot {what}: make it inline or async")),
+            );
+        }
         if self.archived == Archived::Drop && !traits.is_per_stream {
             faults.push(format!(
                 "Archived::Drop needs one view per stream, which a {} does not have",
@@ -291,11 +335,19 @@ impl<K> Projected<K> {
             types,
             stream_type,
             view_type: traits.view_type,
-            is_stream_state: traits.is_stream_state,
+            // With look-ups, or without the first events, a view is more or less than what its stream says.
+            is_stream_state: traits.is_stream_state
+                && traits.looks_up.is_empty()
+                && self.start == Start::Beginning,
             has_views: traits.has_views && self.lifecycle != Lifecycle::Live,
             layout,
             indexes,
             after,
+            looks_up: traits
+                .looks_up
+                .iter()
+                .filter_map(|name| ProjectionName::new(name.clone()).ok())
+                .collect(),
             native: traits.native,
             archived: self.archived,
             unknown: self.unknown,
@@ -304,15 +356,18 @@ impl<K> Projected<K> {
         })
     }
 
-    fn types(&self, all: &[&'static str], faults: &mut Vec<String>) -> Vec<TypeName> {
-        for other in self.only.iter().flatten().filter(|name| !all.contains(&name.as_str())) {
-            faults.push(format!(
-                "it is to take only \"{other}\", which its events do not have: they have {}",
-                all.join(", ")
-            ));
-        }
-        let wanted = |name: &&str| self.only.as_ref().is_none_or(|only| only.iter().any(|o| o == *name));
-        let named = all.iter().copied().filter(wanted);
+    /// Each type that it takes, under all names that it has had.
+    fn types(&self, types: EventTypes, faults: &mut Vec<String>) -> Vec<TypeName> {
+        let only = self.only.iter().flatten();
+        faults.extend(
+            only.filter_map(|name| types.fault(name))
+                .map(|fault| format!("what it is to take only: {fault}")),
+        );
+        let is_wanted = |name: &&str| {
+            let current = types.current(name);
+            self.only.as_ref().is_none_or(|only| only.iter().any(|wanted| wanted == current))
+        };
+        let named = types.all.iter().copied().filter(is_wanted);
         let mut types: Vec<TypeName> = named.filter_map(|name| kept(TypeName::new(name), faults)).collect();
         if self.archived == Archived::Drop {
             types.push(archived_type());

@@ -3,8 +3,9 @@ use std::{fmt, marker::PhantomData, ops::Range, sync::Arc};
 use smol_str::SmolStr;
 
 use super::{
-    Aggregate, Effects, Failure, Kind, Lifecycle, LookUp, Looked, Output, Plan, PlanInput, PlannedView,
-    Projected, ViewRead, ViewType,
+    Aggregate, Effects, EventTypes, Failure, Kind, Lifecycle, LookUp, Looked, Output, Plan, PlanInput,
+    PlannedView, Projected, ViewRead, ViewType,
+    change::is_change,
     grouped::{Fold, Groups, Raise, decode, may_have_effects},
     look_up::LookUps,
 };
@@ -57,8 +58,8 @@ impl<A: Aggregate> Kind for SingleStream<A> {
     const NAME: &'static str = "single-stream aggregate";
     const LIFECYCLES: &'static [Lifecycle] = &[Lifecycle::Inline, Lifecycle::Async, Lifecycle::Live];
 
-    fn types(&self) -> &'static [&'static str] {
-        <A::Event as DomainEvent>::TYPES
+    fn types(&self) -> EventTypes {
+        EventTypes::of::<A::Event>()
     }
 
     fn view_type(&self) -> Option<ViewType> {
@@ -87,10 +88,12 @@ impl<A: Aggregate> Kind for SingleStream<A> {
 
     fn plan(&self, input: PlanInput) -> Result<Arc<dyn Plan>, Failure> {
         let looked = self.look_ups.decode(&input.views, &input.page.events)?;
+        // But changes of other views may have made one under the same id.
+        let sees_changes = <A::Event as DomainEvent>::TYPES.iter().any(|name| is_change(name));
         let mut groups = Groups::with_capacity(input.page.events.len());
         for (at, event) in input.page.events.iter().enumerate() {
             // Views and progress move together: before the first event of a stream has been applied there is no view.
-            groups.add(&event.tenant, &event.stream, event.version == Version::FIRST, at);
+            groups.add(&event.tenant, &event.stream, event.version == Version::FIRST && !sees_changes, at);
         }
         Ok(Arc::new(StreamPlan::<A> { input, groups, looked, raise: self.raise.clone() }))
     }

@@ -3,12 +3,12 @@ use std::{fmt, ops::Range, sync::Arc};
 use smol_str::SmolStr;
 
 use super::{
-    Aggregate, Failure, Kind, Lifecycle, Output, PageError, Plan, PlanInput, PlannedView, Projected,
-    ViewRead, ViewType, Views,
+    Aggregate, EventTypes, Failure, Kind, Lifecycle, Output, PageError, Plan, PlanInput, PlannedView,
+    Projected, ViewRead, ViewType, Views,
     fan_out::FanOut,
     grouped::{Fold, Groups, Raise, may_have_effects, page_code},
 };
-use crate::{DomainEvent, EventPage, Recorded, StoredView, TenantId, Version, ViewId, ViewKey};
+use crate::{EventPage, Recorded, StoredView, TenantId, Version, ViewId, ViewKey};
 
 /// Groups the events of a page by view, in whatever way the page and stored views suggest.
 ///
@@ -75,8 +75,8 @@ impl<A: Aggregate> Kind for Sliced<A> {
     const NAME: &'static str = "sliced aggregate";
     const LIFECYCLES: &'static [Lifecycle] = &[Lifecycle::Async];
 
-    fn types(&self) -> &'static [&'static str] {
-        <A::Event as DomainEvent>::TYPES
+    fn types(&self) -> EventTypes {
+        EventTypes::of::<A::Event>()
     }
 
     fn view_type(&self) -> Option<ViewType> {

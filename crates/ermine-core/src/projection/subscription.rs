@@ -88,7 +88,7 @@ impl<S: Subscriber> Subscription for Projected<Subscribed<S>> {
         let traits = Traits {
             name: "subscription",
             lifecycles: &[Lifecycle::Async],
-            types: S::Event::TYPES,
+            types: super::EventTypes::of::<S::Event>(),
             view_type: None,
             has_views: false,
             is_per_stream: false,

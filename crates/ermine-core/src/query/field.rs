@@ -33,7 +33,7 @@ macro_rules! comparisons {
         #[doc = $doc]
         #[must_use]
         pub fn $name(self, value: impl Into<Value>) -> Filter {
-            Filter::Compare { field: self, comparison: Comparison::$comparison, value: value.into() }
+            Filter::Compare { field: self, comparison: Comparison::$comparison, value: comparable(value.into()) }
         }
     )*};
 }
@@ -71,6 +71,14 @@ impl Field {
     pub fn of<'d>(&self, document: &'d serde_json::Value) -> &'d serde_json::Value {
         static NULL: serde_json::Value = serde_json::Value::Null;
         self.0.iter().try_fold(document, |at, name| at.as_object()?.get(name.as_str())).unwrap_or(&NULL)
+    }
+}
+
+/// Moments are compared as text, in the form in which columns keep them.
+fn comparable(value: Value) -> Value {
+    match value {
+        Value::Timestamp(at) => Value::Text(format!("{at:.6}")),
+        other => other,
     }
 }
 

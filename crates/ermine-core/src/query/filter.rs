@@ -6,7 +6,8 @@ use crate::Value;
 /// Says which views are meant. It is true or false of every view, never unknown.
 ///
 /// A comparison with a value is true only of a field of the same kind: boolean, number or text. Numbers are compared by
-/// value, text bytewise. Moments are compared as the text in which the view keeps them.
+/// value, text bytewise. Moments are compared as text, as columns of
+/// flat tables keep them: `2026-01-31T12:00:00.000000Z`.
 ///
 /// ```
 /// use ermine_core::{Filter, field};

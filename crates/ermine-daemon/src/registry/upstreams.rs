@@ -53,7 +53,11 @@ fn find(
     let named = |other: &&Draft| {
         other.name.projection() == upstream || other.definitions().any(|d| d.name == *upstream)
     };
-    let newest = drafts.iter().filter(named).max_by_key(|other| other.name.version());
+    let of_name = |other: &&Draft| {
+        let member = other.definitions().filter(|d| d.name == *upstream).map(|d| d.version).max();
+        member.unwrap_or_else(|| other.name.version())
+    };
+    let newest = drafts.iter().filter(named).max_by_key(of_name);
     let Some(newest) = newest else {
         let mut known: Vec<&str> =
             drafts.iter().flat_map(Draft::definitions).map(|d| d.name.as_str()).collect();
@@ -64,7 +68,19 @@ fn find(
             known.join(", ")
         ));
     };
+    let looked_up = newest.definitions().find(|d| d.name == *upstream);
+    if member.looks_up.contains(upstream) && !looked_up.is_some_and(|d| d.has_views) {
+        return Err(format!(
+            "\"{}\" looks up views of \"{upstream}\", which keeps none: name the projection that does",
+            member.name
+        ));
+    }
     match newest.definitions().next().map(|d| d.lifecycle) {
+        Some(Lifecycle::Async) if member.lifecycle == Lifecycle::Inline => Err(format!(
+            "\"{}\" is inline and looks up views of \"{upstream}\", which is async and may lag: make the one async or the \
+             other inline",
+            member.name
+        )),
         Some(Lifecycle::Live) => Err(format!(
             "\"{}\" runs after \"{upstream}\", which is live and stores no views: make that inline or async",
             member.name

@@ -113,15 +113,16 @@ impl Loader {
         }
     }
 
-    /// Waits until the mark or an upstream has moved. False when nobody moves them any more.
+    /// Waits until the mark or an upstream has moved. False when nobody moves the mark any more.
     async fn moved(&mut self) -> bool {
-        let upstreams = self.upstreams.iter_mut().map(|upstream| Box::pin(upstream.changed()));
-        if upstreams.len() == 0 {
+        let upstreams: Vec<_> =
+            self.upstreams.iter_mut().map(|upstream| Box::pin(upstream.changed())).collect();
+        if upstreams.is_empty() {
             return self.marks.changed().await.is_ok();
         }
         tokio::select! {
             changed = self.marks.changed() => changed.is_ok(),
-            (changed, _, _) = futures_util::future::select_all(upstreams) => changed.is_ok(),
+            _ = futures_util::future::select_all(upstreams) => true,
         }
     }
 }

@@ -53,7 +53,7 @@ impl Pipeline<'_> {
             mode: worker.mode,
             start: self.start,
             marks: self.marks,
-            upstreams: worker.upstreams.clone(),
+            upstreams: worker.upstreams.iter().map(|upstream| upstream.subscribe()).collect(),
             pages_loaded: worker.pages_loaded.clone(),
             position: self.position,
         };

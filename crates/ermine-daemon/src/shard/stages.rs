@@ -134,7 +134,9 @@ impl Stages {
         } else {
             vec![plan.fold(0..current.len(), &current)]
         };
-        merge(parts).map_err(named)
+        let output = merge(parts).map_err(named)?;
+        check_own(&runner.member, &output.operations)?;
+        Ok(output)
     }
 
     /// The current state of each view, with one read for all that are not known.
@@ -201,6 +203,24 @@ impl Stages {
             views.insert(projection, found);
         }
         Ok(views)
+    }
+}
+
+/// A projection writes to its own table, and what else it wants are effects: what is known of views rests on that.
+pub(crate) fn check_own(member: &Member, operations: &[Operation]) -> Result<()> {
+    let is_own = |operation: &Operation| match operation {
+        Operation::Store { table, .. }
+        | Operation::Delete { table, .. }
+        | Operation::DeleteWhere { table, .. } => *table == member.table,
+        Operation::Native(_) => true,
+        _ => false,
+    };
+    match operations.iter().find(|operation| !is_own(operation)) {
+        None => Ok(()),
+        Some(operation) => Err(Error::configuration(format!(
+            "projection {} makes an operation that is not on its own table: {operation:?}; events and messages are effects",
+            member.table.projection()
+        ))),
     }
 }
 

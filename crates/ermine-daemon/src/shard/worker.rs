@@ -4,7 +4,8 @@ use std::{
 };
 
 use ermine_core::{
-    Clock, Epoch, Error, ErrorKind, LogPoint, Progress, Result, Seq, Start, TakenShard, ports::Store,
+    Clock, Epoch, Error, ErrorKind, LogPoint, Progress, Result, Seq, ShardBatch, ShardName, Start,
+    TakenShard, ports::Store,
 };
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -41,8 +42,8 @@ pub(crate) struct Worker {
     pub(crate) marks: watch::Receiver<Option<Mark>>,
     pub(crate) pages_loaded: Arc<AtomicU64>,
     pub(crate) log: Arc<Log>,
-    /// The shards that this one never runs ahead of.
-    pub(crate) upstreams: Vec<watch::Receiver<ShardStatus>>,
+    /// The shards that this one never runs ahead of. Held, so that what one has reached stays known when it has ended.
+    pub(crate) upstreams: Vec<Arc<watch::Sender<ShardStatus>>>,
     /// Told when a message has been put into the outbox.
     pub(crate) published: Arc<Notify>,
     pub(crate) rewinds: Rewinds,
@@ -136,7 +137,10 @@ impl Worker {
         let position = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(Ended::Done),
-            position = self.enter(epoch, start) => position?,
+            position = self.enter(epoch, start) => match position? {
+                Some(position) => position,
+                None => return Ok(Ended::Done),
+            },
         };
         let effects_above = self.effects_above().await?;
         let held = epoch.expect("entering gives one");
@@ -190,6 +194,9 @@ impl Worker {
 
     /// Goes on from another place. Whoever asked is told; the worker goes on either way.
     async fn rewind(&self, epoch: &mut Option<Epoch>, Rewind { to, answer }: Rewind) {
+        if answer.is_closed() {
+            return; // whoever asked has given up
+        }
         let placed = self.place(to).await;
         if let Ok(taken) = &placed {
             tracing::info!(shard = %self.shard.name, progress = %to, "shard rewound");
@@ -220,52 +227,81 @@ impl Worker {
 
     /// Where to start. The first time the shard is taken; later its epoch is only compared, so that a worker that was
     /// fenced off meanwhile does not fence off its successor in turn.
-    async fn enter(&self, epoch: &mut Option<Epoch>, mark: Mark) -> Result<Seq> {
+    async fn enter(&self, epoch: &mut Option<Epoch>, mark: Mark) -> Result<Option<Seq>> {
+        self.check_members().await?;
         if let Some(mine) = *epoch
             && let Some(stored) = self.stored().await?
         {
             if stored.epoch == mine {
-                return Ok(stored.seq);
+                return Ok(Some(stored.seq));
             }
             if stored.epoch > mine {
                 return Err(Error::fenced(&self.shard.name, mine, stored.epoch));
             }
             // A lower epoch: the store has lost our taking of the shard in a crash.
         }
-        let taken = match self.first_position(mark).await? {
-            Some(seq) => self.place(seq).await?,
-            None => self.take().await?,
-        };
+        let wanted = self.wanted_start(mark).await?;
+        if wanted.is_some_and(|wanted| self.mode.is_finished(wanted) && self.mode.limit(wanted) < wanted) {
+            return Ok(None); // a run that ends has nothing to do below its start
+        }
+        let taken = self.take().await?;
         *epoch = Some(taken.epoch);
-        Ok(taken.seq)
+        match wanted {
+            Some(wanted) if taken.seq < wanted => self.move_up(&taken, wanted, mark).await.map(Some),
+            _ => Ok(Some(taken.seq)),
+        }
     }
 
-    /// Where the shard is to be put, if that is not where it is.
-    async fn first_position(&self, mark: Mark) -> Result<Option<Seq>> {
-        if self.shard.start == Start::Beginning {
-            return Ok(None);
+    /// The members of a composite have views of their own, which are as far as their progress says: a member that is elsewhere
+    /// would be given events twice, or never.
+    async fn check_members(&self) -> Result<()> {
+        if self.shard.members.is_empty() {
+            return Ok(());
         }
-        let stored = self.stored().await?;
-        let wanted = match self.shard.start {
-            Start::Present => return Ok(stored.is_none().then_some(mark.seq)),
-            Start::After(seq) => seq,
+        let all = self.all_progress().await?;
+        let at =
+            |shard: &ShardName| all.iter().find(|p| p.shard == *shard).map(|p| p.seq).unwrap_or_default();
+        let own = at(&self.shard.name);
+        match self.shard.members.iter().find(|member| at(member) != own) {
+            None => Ok(()),
+            Some(member) => Err(Error::configuration(format!(
+                "composite {} is at {own}, and its member {member} is at {}: what is new in a composite, or comes from \
+                 elsewhere, needs a new version, and so do the composite and its other members",
+                self.shard.name,
+                at(member)
+            ))),
+        }
+    }
+
+    /// Where the shard is to start at least, if anywhere but where it is.
+    async fn wanted_start(&self, mark: Mark) -> Result<Option<Seq>> {
+        Ok(match self.shard.start {
+            Start::Present => self.stored().await?.is_none().then_some(mark.seq),
+            Start::After(seq) => Some(seq),
             Start::Since(moment) => {
                 let doing =
                     || format!("looking for the first event since {moment} for shard {}", self.shard.name);
                 let first = self.store.locate(LogPoint::Since(moment));
                 let first = answer(self.settings.call_deadline, doing, first).await?;
-                first.map_or(mark.seq, |entry| entry.seq.previous())
+                Some(first.map_or(mark.seq, |entry| entry.seq.previous()))
             }
-            _ => return Ok(None),
-        };
-        if stored.is_some_and(|stored| stored.seq >= wanted) {
-            return Ok(None);
-        }
+            _ => None,
+        })
+    }
+
+    /// Passes what lies before the start, as a batch without changes: should somebody else have taken the shard meanwhile,
+    /// it is refused.
+    async fn move_up(&self, taken: &TakenShard, wanted: Seq, mark: Mark) -> Result<Seq> {
         // Progress above the mark would look as if the log had been set back.
         let mut marks = self.marks.clone();
         let reached = |at: &Option<Mark>| at.is_some_and(|at| at.seq >= wanted);
         marks.wait_for(reached).await.map_err(|_| Error::transient("waiting for the mark"))?;
-        Ok(Some(wanted))
+        let mut batch =
+            ShardBatch::new(self.shard.name.clone(), taken.epoch, mark.incarnation, taken.seq, wanted);
+        batch.members.clone_from(&self.shard.members);
+        let doing = || format!("moving shard {} up to {wanted}, where it starts", self.shard.name);
+        answer(self.settings.call_deadline, doing, self.store.commit(batch)).await?;
+        Ok(wanted)
     }
 
     async fn take(&self) -> Result<TakenShard> {

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use ermine_core::{
-    Error, ErrorKind, ProjectionName, Start, ViewId, ViewKey, ViewTable, look_up,
-    ports::{EventAppender, ViewStore},
+    Error, ErrorKind, ProjectionName, Start, ViewId, ViewKey, ViewTable, composite, look_up,
+    ports::{EventAppender, ProgressStore, ViewStore},
     single_stream,
 };
-use ermine_daemon::{Daemon, DaemonBuilder};
+use ermine_daemon::{Daemon, DaemonBuilder, Mode};
 use ermine_memory::{Call, MemoryStore};
 use proptest::prelude::*;
 
@@ -94,6 +94,52 @@ async fn a_projection_never_runs_ahead_of_the_one_whose_views_it_reads() {
     let seen: Seen = view.unwrap().body.decode().unwrap();
     assert_eq!(seen.events, 40);
     assert_eq!(seen.ahead, 0, "an event was folded whose stream's view was not there yet");
+    rig.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_run_to_a_ceiling_waits_for_every_upstream() {
+    let store = MemoryStore::new();
+    let position = store.append(travelled("a", 0..30)).await.unwrap().position();
+    let builder = Daemon::builder(std::sync::Arc::new(store.clone()))
+        .projection(single_stream::<Trip>("Down").after("Fast").after("Trip"))
+        .projection(single_stream::<Trip>("Fast").page_events_max(std::num::NonZeroUsize::new(30).unwrap()))
+        .projection(single_stream::<Trip>("Trip"))
+        .settings(small_pages(3))
+        .mode(Mode::CatchUp { ceiling: position.seq() });
+    let mut rig = Rig::run(&store, builder);
+    rig.tasks.join_next().await.unwrap().unwrap().unwrap();
+    let progress = store.read_progress().await.unwrap();
+    let progress: Vec<u64> = progress.iter().map(|p| p.seq.get()).collect();
+    assert_eq!(progress, [30, 30, 30]);
+}
+
+#[tokio::test]
+async fn a_run_that_ends_does_not_wait_for_a_start_beyond_its_end() {
+    let store = MemoryStore::new();
+    let position = store.append(travelled("a", [1])).await.unwrap().position();
+    let builder = Daemon::builder(std::sync::Arc::new(store.clone()))
+        .projection(single_stream::<Trip>("Trip").start(Start::After(ermine_core::Seq::new(9))))
+        .settings(settings())
+        .mode(Mode::CatchUp { ceiling: position.seq() });
+    let mut rig = Rig::run(&store, builder);
+    rig.tasks.join_next().await.unwrap().unwrap().unwrap();
+    assert_eq!(km_in(&store, 1, "a").await, None);
+}
+
+#[tokio::test]
+async fn a_member_that_comes_from_elsewhere_is_not_given_events_twice() {
+    let store = MemoryStore::new();
+    let rig = Rig::run(&store, builder(&store).settings(settings()));
+    let position = rig.append(travelled("a", [1, 2])).await;
+    rig.reach(position).await;
+    rig.stop().await.unwrap();
+    let both = composite("Both").stage([single_stream::<Trip>("Trip").into()]);
+    let builder = Daemon::builder(std::sync::Arc::new(store.clone())).projection(both);
+    let rig = Rig::run(&store, builder.settings(settings()));
+    let state = rig.state(|state| matches!(state, ermine_daemon::ShardState::Paused { .. })).await;
+    assert!(state.to_string().contains("its member Trip:All is at 2"), "{state}");
+    assert_eq!(km_in(&store, 1, "a").await.unwrap(), [1, 2]);
     rig.stop().await.unwrap();
 }
 

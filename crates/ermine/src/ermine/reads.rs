@@ -6,7 +6,8 @@ use std::{
 };
 
 use ermine_core::{
-    Aggregate, DomainEvent, Error, ErrorKind, Result, StreamId, TenantId, Version, ViewId, ViewKey,
+    Aggregate, DomainEvent, Error, ErrorKind, ProjectionName, Result, StreamId, TenantId, Version, ViewId,
+    ViewKey,
 };
 use ermine_daemon::{RegisteredProjection, Until, aggregate_stream, fetch_latest};
 use serde::de::DeserializeOwned;
@@ -19,8 +20,8 @@ impl Ermine {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound) when no projection, or more than one, has views of that type;
-    /// [`Serialization`](ErrorKind::Serialization) when the stored view is not a `T`.
+    /// [`NotFound`](ErrorKind::NotFound) when no projection, or more than one, has views of that type (of several versions of one
+    /// it is the lowest); [`Serialization`](ErrorKind::Serialization) when the stored view is not a `T`.
     pub async fn load<T: DeserializeOwned + 'static>(
         &self,
         id: impl TryInto<ViewId, Error = impl Into<Error>>,
@@ -82,7 +83,8 @@ impl Ermine {
         Ok(Query::new(self, self.projection::<T>()?))
     }
 
-    /// Asks for views of the projection `name`, in its highest version that is registered; the rows of a flat table, for
+    /// Asks for views of the projection `name`, of the lowest version that is registered, which is the one in service while a
+    /// new one catches up: see [`Query::version`]. The rows of a flat table, for
     /// example, which decode into any type with a field for each column that is wanted.
     ///
     /// # Errors
@@ -90,7 +92,7 @@ impl Ermine {
     /// [`NotFound`](ErrorKind::NotFound) when no projection of that name is registered, or it keeps no views.
     pub fn query_of<T: DeserializeOwned + 'static>(&self, name: &str) -> Result<Query<'_, T>> {
         let named = self.projections.iter().filter(|p| p.definition.name.as_str() == name);
-        match named.filter(|p| p.definition.has_views).max_by_key(|p| p.definition.version) {
+        match named.filter(|p| p.definition.has_views).min_by_key(|p| p.definition.version) {
             Some(projection) => Ok(Query::new(self, projection)),
             None => Err(Error::new(
                 ErrorKind::NotFound,
@@ -159,8 +161,11 @@ impl Ermine {
         let has_type = |p: &&RegisteredProjection| {
             p.definition.has_views && p.definition.view_type.is_some_and(|view| view.id == TypeId::of::<T>())
         };
-        let mut matching = self.projections.iter().filter(has_type);
-        match (matching.next(), matching.next()) {
+        let matching = || self.projections.iter().filter(has_type);
+        let lowest = matching().min_by_key(|p| p.definition.version);
+        let other =
+            matching().find(|p| lowest.is_some_and(|lowest| p.definition.name != lowest.definition.name));
+        match (lowest, other) {
             (Some(projection), None) => Ok(projection),
             (None, _) => {
                 let known: Vec<&str> = self
@@ -188,6 +193,21 @@ impl Ermine {
                 ),
             )),
         }
+    }
+
+    pub(crate) fn version_of_projection(
+        &self,
+        name: &ProjectionName,
+        version: u32,
+    ) -> Result<&RegisteredProjection> {
+        let is_meant = |p: &&RegisteredProjection| {
+            p.definition.name == *name && p.definition.version == version && p.definition.has_views
+        };
+        self.projections.iter().find(is_meant).ok_or_else(|| {
+            let doing =
+                format!("no version {version} of projection \"{name}\" that keeps views is registered");
+            Error::new(ErrorKind::NotFound, doing)
+        })
     }
 
     fn names(&self) -> String {

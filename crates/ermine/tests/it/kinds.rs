@@ -419,7 +419,7 @@ async fn everything_that_cannot_work_is_said_at_once() {
         "each of these waits for the next, for ever: Egg:All after Hen:All after Egg:All",
         "both \"One\" and \"Two\" own the table trips",
         "\"Trips\" cannot be the name of a table or column",
-        "it has a rule for \"trip.lost\", which its events do not have",
+        "its events have no type \"trip.lost\"",
         "column \"kilo\" is not declared",
         "projection \"Sql\" makes statements for the store \"postgres\" and cannot run on \"memory\"",
     ] {
