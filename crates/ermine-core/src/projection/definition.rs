@@ -118,7 +118,8 @@ pub enum Start {
     Present,
     /// Above this number; progress that is stored below it is moved up.
     After(Seq),
-    /// At the first event that was recorded at this moment or later; progress that is stored before it is moved up.
+    /// At the first event that was recorded at this moment or later, at the mark where there is none yet; progress that is
+    /// stored before it is moved up.
     Since(Timestamp),
 }
 
