@@ -61,17 +61,22 @@ impl Rows {
         body: &Body,
     ) -> Outcome<()> {
         let refused = |error: Error| {
-            Error::fatal(format!("cannot store row \"{}\" of {table}", key.id)).with_source(error)
+            Error::serialization(format!("cannot store row \"{}\" of {table}", key.id)).with_source(error)
         };
         let mut given: Map<String, Json> = body.decode().map_err(|err| {
-            refused(Error::fatal("the body of a row is an object with a member per column").with_source(err))
+            refused(
+                Error::serialization("the body of a row is an object with a member per column")
+                    .with_source(err),
+            )
         })?;
         for (parameter, column) in (first..).zip(&self.columns.columns) {
             let value = given.remove(column.name.as_str()).unwrap_or_default();
             statement.raw_bind_parameter(parameter, to_column(column, value).map_err(refused)?)?;
         }
         match given.keys().next() {
-            Some(strange) => Err(refused(Error::fatal(format!("there is no column \"{strange}\""))).into()),
+            Some(strange) => {
+                Err(refused(Error::serialization(format!("there is no column \"{strange}\""))).into())
+            }
             None => Ok(()),
         }
     }
@@ -171,11 +176,12 @@ fn kind_name(kind: ColumnKind) -> &'static str {
 
 fn to_column(column: &Column, value: Json) -> Result<SqlValue, Error> {
     let (name, kind) = (&column.name, column.kind);
-    let wrong =
-        |value: &Json| Error::fatal(format!("column \"{name}\" holds {kind}, and the row has {value} there"));
+    let wrong = |value: &Json| {
+        Error::serialization(format!("column \"{name}\" holds {kind}, and the row has {value} there"))
+    };
     Ok(match (kind, value) {
         (_, Json::Null) if column.nullable => SqlValue::Null,
-        (_, Json::Null) => return Err(Error::fatal(format!("column \"{name}\" must not be null"))),
+        (_, Json::Null) => return Err(Error::serialization(format!("column \"{name}\" must not be null"))),
         (ColumnKind::Text, Json::String(text)) => text.into(),
         (ColumnKind::Boolean, Json::Bool(value)) => i64::from(value).into(),
         (ColumnKind::Integer, Json::Number(number)) if number.is_i64() => {

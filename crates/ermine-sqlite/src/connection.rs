@@ -8,7 +8,7 @@ use std::{
 use ermine_core::{Error, ErrorKind};
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{SqliteOptions, error::Outcome};
+use crate::{SqliteOptions, error::Outcome, schema};
 
 /// The file that a store has opened.
 #[derive(Debug)]
@@ -22,9 +22,14 @@ type Identity = (u64, u64);
 
 impl File {
     /// The file, just after it was opened.
-    pub(crate) fn opened(options: SqliteOptions) -> Self {
+    fn opened(options: SqliteOptions) -> Self {
         let identity = identity(&options);
         Self { options, identity }
+    }
+
+    /// Refuses to go on in a file that nobody else would find: what is written to it is lost.
+    pub(crate) fn check_in_place(&self) -> Outcome<()> {
+        if self.is_in_place() { Ok(()) } else { Err(self.displaced().into()) }
     }
 
     /// Whether whoever opens the path gets the file that was opened.
@@ -35,9 +40,7 @@ impl File {
 
     /// A connection that cannot change anything. Each is opened when it is needed, and must not be to another file.
     pub(crate) fn reader(&self) -> Outcome<Connection> {
-        if !self.is_in_place() {
-            return Err(self.displaced().into());
-        }
+        self.check_in_place()?;
         let connection = open(&self.options, OpenFlags::empty())?;
         connection.busy_timeout(self.options.busy_timeout)?;
         connection.pragma_update(None, "query_only", true)?;
@@ -64,9 +67,11 @@ const READER_CACHE_KIB: i64 = 8 << 10;
 /// The statements of the log, and those of some dozens of view tables.
 const STATEMENTS_KEPT: usize = 256;
 
-/// The one connection of a store that changes anything; makes the file when it is not there.
-pub(crate) fn writer(options: &SqliteOptions) -> Outcome<Connection> {
-    let connection = open(options, OpenFlags::SQLITE_OPEN_CREATE)?;
+/// The one connection of a store that changes anything, and its file, which is made when it is not there.
+pub(crate) fn writer(options: SqliteOptions) -> Outcome<(Connection, File)> {
+    let connection = open(&options, OpenFlags::SQLITE_OPEN_CREATE)?;
+    let file = File::opened(options);
+    let options = &file.options;
     // Whoever waits for the lock does so in a loop of our own, which looks more often.
     connection.busy_timeout(Duration::ZERO)?;
     patiently(options.busy_timeout, || use_write_ahead_log(&connection, options))?;
@@ -78,7 +83,7 @@ pub(crate) fn writer(options: &SqliteOptions) -> Outcome<Connection> {
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES_KEPT, |_| Ok(()))?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-    Ok(connection)
+    Ok((connection, file))
 }
 
 fn open(options: &SqliteOptions, further: OpenFlags) -> Outcome<Connection> {
@@ -103,6 +108,8 @@ fn use_write_ahead_log(connection: &Connection, options: &SqliteOptions) -> Outc
         )
         .into());
     }
+    // To switch the mode is to change the file.
+    schema::refuse_foreign(connection, &options.path)?;
     if now != "wal" {
         now = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     }

@@ -91,6 +91,8 @@ impl Plan {
             (None, None) => Self::Keep,
             (None, Some(_)) => Self::Note(mine),
             (Some(stored), _) if Some(stored) == now => Self::Keep,
+            // Nobody knows whether the one that is noted has ended: it may lose more.
+            (Some(stored), None) if now.is_none() => Self::Renew(Some(stored.to_owned())),
             (Some(_), _) => Self::Renew(mine),
         }
     }
@@ -147,6 +149,7 @@ mod tests {
     fn without_names_for_boots_every_opening_may_follow_a_power_loss() {
         assert_eq!(Plan::of(NORMAL, None, None), Plan::Note(name(UNNAMED_BOOT)));
         assert_eq!(Plan::of(NORMAL, Some(UNNAMED_BOOT), None), Plan::Renew(name(UNNAMED_BOOT)));
-        assert_eq!(Plan::of(FULL, Some(UNNAMED_BOOT), None), Plan::Renew(None));
+        assert_eq!(Plan::of(FULL, Some(UNNAMED_BOOT), None), Plan::Renew(name(UNNAMED_BOOT)));
+        assert_eq!(Plan::of(FULL, Some("monday"), None), Plan::Renew(name("monday")));
     }
 }

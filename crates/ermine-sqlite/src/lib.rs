@@ -30,9 +30,9 @@
 //! # Threads
 //!
 //! SQLite's calls block, so none is made on the threads of the runtime. One thread writes; changes that come while it waits
-//! for the disk are committed together. A few threads read, each with a connection of its own, and one looks for appends of
-//! other processes while the daemon sleeps. All of them end with the last clone of the store, after the change that is
-//! under way; [`Store::close`] waits for that.
+//! for the disk are committed together. A few threads read, as many again answer queries, each with a connection of its own, and one
+//! looks for appends of other processes while the daemon sleeps. All of them end with the last clone of the store, after the
+//! change that is under way; [`Store::close`] waits for that.
 //!
 //! # The mark
 //!

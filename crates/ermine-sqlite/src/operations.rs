@@ -96,8 +96,11 @@ fn delete_where(
     tenant: &TenantId,
     filter: &Filter,
 ) -> Outcome<()> {
-    let sql = views.of(&session.connection, table)?;
-    for id in query::matching(&session.connection, &sql, tenant, filter)? {
+    let connection = &session.connection;
+    let matching = |sql: &ViewSql| query::matching(connection, sql, tenant, filter);
+    let ids = views.with(connection, table, matching)?;
+    let sql = views.of(connection, table)?;
+    for id in ids {
         delete(session, &sql, tenant, &id)?;
     }
     Ok(())

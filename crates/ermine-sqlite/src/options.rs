@@ -93,8 +93,8 @@ impl SqliteOptions {
         self
     }
 
-    /// How many threads read at the same time, 1 to 64; 4 unless told otherwise. One more thread writes, and another waits
-    /// for what other processes append.
+    /// How many threads read at the same time, 1 to 64; 4 unless told otherwise. As many again answer queries, one more
+    /// writes, and another waits for what other processes append.
     pub fn readers(mut self, threads: usize) -> Self {
         self.readers = threads;
         self

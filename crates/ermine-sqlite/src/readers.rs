@@ -27,12 +27,13 @@ pub(crate) struct Readers {
 }
 
 impl Readers {
-    pub(crate) fn start(file: &Arc<File>, alive: &Alive) -> std::io::Result<Self> {
+    /// Starts a pool; `what` it is for is in the names of its threads.
+    pub(crate) fn start(file: &Arc<File>, what: &str, alive: &Alive) -> std::io::Result<Self> {
         let (readings, queue) = mpsc::channel(QUEUE_MAX);
         let queue = Arc::new(Mutex::new(queue));
         for nth in 1..=file.options.readers {
             let (file, queue) = (Arc::clone(file), Arc::clone(&queue));
-            let builder = thread::Builder::new().name(format!("ermine-sqlite-reader-{nth}"));
+            let builder = thread::Builder::new().name(format!("ermine-sqlite-{what}-{nth}"));
             let alive = alive.clone();
             builder.spawn(move || {
                 let _alive = alive;

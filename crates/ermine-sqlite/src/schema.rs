@@ -14,6 +14,8 @@ use ermine_core::{
     ports::{Check, Registration, SchemaAdmin},
 };
 
+pub(crate) use state::refuse_foreign;
+
 use crate::Store;
 
 #[async_trait]
@@ -24,6 +26,8 @@ impl SchemaAdmin for Store {
         let wanted = Arc::new(registration.clone());
         let looked_at = Arc::clone(&wanted);
         if self.read(doing, move |connection| state::is_done(connection, &looked_at)).await? {
+            // Somebody else may have done it meanwhile.
+            self.inner.views.forget();
             return Ok(());
         }
         let synchronous = self.inner.file.options.synchronous;

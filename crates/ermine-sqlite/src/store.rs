@@ -31,6 +31,8 @@ pub(crate) struct Inner {
     pub(crate) views: Arc<ViewSqls>,
     writer: Writer,
     readers: Readers,
+    /// Apart from the others, because what is asked may take long, and the daemon is not to wait for it.
+    queries: Readers,
     lookout: Lookout,
     writes: Threads,
     reads: Threads,
@@ -56,13 +58,14 @@ impl Store {
         let writer = Writer::start(options.clone(), Arc::clone(&bell), writing, opened);
         let writer = writer.map_err(no_thread)?;
         let outcome = is_open.await.unwrap_or(Err(Fault::Closed));
-        outcome.map_err(|fault| fault.into_error("opening the store", &options.path))?;
-        let file = Arc::new(File::opened(options.clone()));
+        let file = outcome.map_err(|fault| fault.into_error("opening the store", &options.path))?;
         let (reading, reads) = Threads::new();
-        let readers = Readers::start(&file, &reading).map_err(no_thread)?;
+        let readers = Readers::start(&file, "reader", &reading).map_err(no_thread)?;
+        let queries = Readers::start(&file, "query", &reading).map_err(no_thread)?;
         let lookout = Lookout::start(Arc::clone(&file), Arc::clone(&bell), reading).map_err(no_thread)?;
         let views = Arc::default();
-        Ok(Self { inner: Arc::new(Inner { file, bell, views, writer, readers, lookout, writes, reads }) })
+        let inner = Inner { file, bell, views, writer, readers, queries, lookout, writes, reads };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Ends the store's threads and waits until they have closed the file. What is under way is finished first.
@@ -70,7 +73,7 @@ impl Store {
     /// Only the last clone does that; any other is just dropped.
     pub async fn close(self) {
         let Some(inner) = Arc::into_inner(self.inner) else { return };
-        drop((inner.readers, inner.lookout));
+        drop((inner.readers, inner.queries, inner.lookout));
         inner.reads.ended().await;
         // The last one that closes the file brings the write-ahead log into it; two at the same moment would each leave that
         // to the other.
@@ -102,6 +105,16 @@ impl Store {
         let outcome = self.inner.readers.read(work).await;
         outcome.map_err(|fault| fault.into_error(doing(), self.path()))
     }
+
+    /// Reads what may take as long as the table is large.
+    pub(crate) async fn ask<T, F>(&self, doing: impl FnOnce() -> String, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> Outcome<T> + Send + 'static,
+    {
+        let outcome = self.inner.queries.read(work).await;
+        outcome.map_err(|fault| fault.into_error(doing(), self.path()))
+    }
 }
 
 impl ports::Store for Store {
@@ -123,3 +136,6 @@ impl fmt::Debug for Store {
         f.debug_struct("Store").field("options", &self.inner.file.options).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

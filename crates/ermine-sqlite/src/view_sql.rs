@@ -141,6 +141,24 @@ impl ViewSqls {
         Ok(made)
     }
 
+    /// Does `work` with the statements of a table; once more when another process has changed the table or its indexes since
+    /// they were made.
+    pub(crate) fn with<T>(
+        &self,
+        connection: &Connection,
+        table: &ViewTable,
+        work: impl Fn(&ViewSql) -> Outcome<T>,
+    ) -> Outcome<T> {
+        let outcome = work(&*self.of(connection, table)?);
+        match outcome {
+            Err(fault) if fault.is_missing() => {
+                self.forget();
+                work(&*self.of(connection, table)?)
+            }
+            outcome => outcome,
+        }
+    }
+
     /// Forgets what it knows, because tables may have changed.
     pub(crate) fn forget(&self) {
         self.known().clear();

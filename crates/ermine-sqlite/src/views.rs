@@ -30,9 +30,8 @@ impl ViewStore for Store {
     async fn query(&self, query: ViewQuery) -> Result<Vec<(ViewId, StoredView)>> {
         let (views, table) = (Arc::clone(&self.inner.views), query.table.clone());
         let doing = || format!("querying views of {table}");
-        self.read(doing, move |connection| {
-            let sql = views.of(connection, &query.table)?;
-            query::select(connection, &sql, &query)
+        self.ask(doing, move |connection| {
+            views.with(connection, &query.table, |sql| query::select(connection, sql, &query))
         })
         .await
     }
@@ -40,9 +39,8 @@ impl ViewStore for Store {
     async fn count(&self, query: ViewQuery) -> Result<u64> {
         let (views, table) = (Arc::clone(&self.inner.views), query.table.clone());
         let doing = || format!("counting views of {table}");
-        self.read(doing, move |connection| {
-            let sql = views.of(connection, &query.table)?;
-            query::count(connection, &sql, &query)
+        self.ask(doing, move |connection| {
+            views.with(connection, &query.table, |sql| query::count(connection, sql, &query))
         })
         .await
     }

@@ -16,7 +16,7 @@ use crate::{
     SqliteOptions,
     alive::Alive,
     bell::Doorbell,
-    connection::{self, patiently},
+    connection::{self, File, patiently},
     error::{Fault, Outcome},
     incarnation::Lifetime,
 };
@@ -86,19 +86,19 @@ where
 }
 
 impl Writer {
-    /// Starts the thread, which opens the file; `opened` hears when it has, or why not.
+    /// Starts the thread, which opens the file; `opened` hears of the file, or why not.
     pub(crate) fn start(
         options: SqliteOptions,
         bell: Arc<Doorbell>,
         alive: Alive,
-        opened: oneshot::Sender<Outcome<()>>,
+        opened: oneshot::Sender<Outcome<Arc<File>>>,
     ) -> std::io::Result<Self> {
         let (changes, queue) = mpsc::channel(QUEUE_MAX);
         thread::Builder::new().name("ermine-sqlite-writer".into()).spawn(move || {
             let _alive = alive;
             match Thread::open(options, bell, queue) {
                 Ok(thread) => {
-                    let _ = opened.send(Ok(()));
+                    let _ = opened.send(Ok(Arc::clone(&thread.file)));
                     thread.run();
                 }
                 Err(fault) => {
@@ -125,7 +125,7 @@ impl Writer {
 struct Thread {
     session: Session,
     lifetime: Lifetime,
-    options: SqliteOptions,
+    file: Arc<File>,
     bell: Arc<Doorbell>,
     queue: mpsc::Receiver<Box<dyn Change>>,
 }
@@ -136,9 +136,9 @@ impl Thread {
         bell: Arc<Doorbell>,
         queue: mpsc::Receiver<Box<dyn Change>>,
     ) -> Outcome<Self> {
-        let connection = connection::writer(&options)?;
-        let mut lifetime = Lifetime::new(options.synchronous);
-        patiently(options.busy_timeout, || lifetime.settle(&connection))?;
+        let (connection, file) = connection::writer(options)?;
+        let mut lifetime = Lifetime::new(file.options.synchronous);
+        patiently(file.options.busy_timeout, || lifetime.settle(&connection))?;
         Ok(Self {
             session: Session {
                 connection,
@@ -147,7 +147,7 @@ impl Thread {
                 single_statements: HashSet::new(),
             },
             lifetime,
-            options,
+            file: Arc::new(file),
             bell,
             queue,
         })
@@ -221,7 +221,8 @@ impl Thread {
     }
 
     fn begin(&mut self) -> Outcome<()> {
-        let limit = self.options.busy_timeout;
+        let limit = self.file.options.busy_timeout;
+        self.file.check_in_place()?;
         (self.session.appended, self.session.emptied) = (None, false);
         patiently(limit, || self.lifetime.settle(&self.session.connection))?;
         patiently(limit, || self.execute("begin immediate").map_err(Fault::Sqlite))

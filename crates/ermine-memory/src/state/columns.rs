@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 /// The row as the columns keep it: every column is there, and what it holds is in its one spelling.
 pub(super) fn row(columns: &Columns, body: &Body) -> Result<Body> {
     let mut given: Map<String, Json> = body.decode().map_err(|e| {
-        Error::fatal("the body of a row is an object with a member per column").with_source(e)
+        Error::serialization("the body of a row is an object with a member per column").with_source(e)
     })?;
     let mut row = Map::new();
     for column in &columns.columns {
@@ -14,7 +14,7 @@ pub(super) fn row(columns: &Columns, body: &Body) -> Result<Body> {
         row.insert(column.name.to_string(), kept(column, value)?);
     }
     match given.keys().next() {
-        Some(strange) => Err(Error::fatal(format!("there is no column \"{strange}\""))),
+        Some(strange) => Err(Error::serialization(format!("there is no column \"{strange}\""))),
         None => Body::encode(&row),
     }
 }
@@ -22,11 +22,11 @@ pub(super) fn row(columns: &Columns, body: &Body) -> Result<Body> {
 fn kept(column: &Column, value: Json) -> Result<Json> {
     let wrong = || {
         let (name, kind) = (&column.name, column.kind);
-        Err(Error::fatal(format!("column \"{name}\" holds {kind}, and the row has {value} there")))
+        Err(Error::serialization(format!("column \"{name}\" holds {kind}, and the row has {value} there")))
     };
     match (column.kind, &value) {
         (_, Json::Null) if column.nullable => Ok(Json::Null),
-        (_, Json::Null) => Err(Error::fatal(format!("column \"{}\" must not be null", column.name))),
+        (_, Json::Null) => Err(Error::serialization(format!("column \"{}\" must not be null", column.name))),
         (ColumnKind::Text, Json::String(_))
         | (ColumnKind::Boolean, Json::Bool(_))
         | (ColumnKind::Json, _) => Ok(value),

@@ -127,7 +127,7 @@ impl Data {
         match layout {
             Layout::Document => Ok(body.clone()),
             Layout::Columns(columns) => columns::row(columns, body).map_err(|e| {
-                Error::fatal(format!("cannot store row \"{}\" of {table}", key.id)).with_source(e)
+                Error::serialization(format!("cannot store row \"{}\" of {table}", key.id)).with_source(e)
             }),
         }
     }

@@ -52,7 +52,9 @@ async fn what_a_column_cannot_hold_is_refused_by_its_name() {
         (r#"{"km":1,"at":true}"#, "column \"at\" holds a timestamp, and the row has true there"),
         (r#"[1]"#, "the body of a row is an object with a member per column"),
     ] {
-        let refused = put(&store, &table, bad).await.unwrap_err().chain();
+        let refused = put(&store, &table, bad).await.unwrap_err();
+        assert_eq!(*refused.kind(), ErrorKind::Serialization { seq: None }, "{bad}");
+        let refused = refused.chain();
         assert!(refused.contains("row \"trip-1\"") && refused.contains(said), "{bad}: {refused}");
     }
     // The layout is that of the table as it was made, whoever writes to it.

@@ -3,6 +3,10 @@ use rusqlite::types::Value as SqlValue;
 
 use crate::columns::{Rows, quoted};
 
+/// How many comparisons the SQL may have. SQLite refuses expressions deeper than 1,000, and long before that looking at every
+/// view is as fast.
+const PARTS_MAX: usize = 200;
+
 /// What every view that a filter means has in common, as SQL that an index can serve.
 ///
 /// It may let views through that are not meant, and never leaves out one that is. So it says nothing where SQLite sees things
@@ -34,7 +38,7 @@ fn compared(filter: &Filter, rows: Option<&Rows>, by: &mut Vec<String>) {
             let is_said = |it: &String| compare(it, *comparison, value, 1, &mut Vec::new()).is_some();
             by.extend(expression(field, rows).filter(is_said));
         }
-        Filter::And(all) => all.iter().for_each(|it| compared(it, rows, by)),
+        Filter::And(all) => fitting(all).for_each(|it| compared(it, rows, by)),
         _ => {}
     }
 }
@@ -50,10 +54,11 @@ fn condition(
             compare(&expression(field, rows)?, *comparison, value, first, values)
         }
         Filter::And(all) => {
-            let said: Vec<String> = all.iter().filter_map(|it| condition(it, rows, first, values)).collect();
+            let said: Vec<String> =
+                fitting(all).filter_map(|it| condition(it, rows, first, values)).collect();
             joined(&said, " and ")
         }
-        Filter::Or(any) => {
+        Filter::Or(any) if parts(filter) <= PARTS_MAX => {
             let before = values.len();
             let said: Vec<String> = any.iter().map_while(|it| condition(it, rows, first, values)).collect();
             if said.len() < any.len() {
@@ -63,6 +68,23 @@ fn condition(
             joined(&said, " or ")
         }
         _ => None,
+    }
+}
+
+/// Those that together are not too many to be said; whoever leaves one out lets more views through.
+fn fitting(all: &[Filter]) -> impl Iterator<Item = &Filter> {
+    let mut left = PARTS_MAX;
+    all.iter().filter(move |it| {
+        let rest = left.checked_sub(parts(it));
+        left = rest.unwrap_or(left);
+        rest.is_some()
+    })
+}
+
+fn parts(filter: &Filter) -> usize {
+    match filter {
+        Filter::And(parts_of) | Filter::Or(parts_of) => parts_of.iter().map(parts).sum(),
+        _ => 1,
     }
 }
 
@@ -158,6 +180,18 @@ mod tests {
         assert_eq!(narrowed(&driver().eq("ada").negated()), None);
         assert_eq!(narrowed(&driver().eq("ada").or(km().ne(7))), None, "a view of any driver may be meant");
         assert_eq!(narrowed(&Filter::And(vec![])), None);
+    }
+
+    #[test]
+    fn more_than_sqlite_can_take_is_left_out_and_the_rest_said() {
+        let km = || field("km").unwrap();
+        let many = Filter::Or((0..1_500).map(|nth| km().eq(nth)).collect());
+        assert_eq!(narrowed(&many), None);
+        let driver = field("driver").unwrap().eq("ada");
+        let said = narrowed(&Filter::And(vec![many, driver])).unwrap();
+        assert_eq!(said, ("(json_extract(data, '$.\"driver\"') = ?5)".to_owned(), 1));
+        let all = Filter::And((0..1_500).map(|nth| km().ge(nth)).collect());
+        assert_eq!(narrowed(&all).unwrap().1, PARTS_MAX);
     }
 
     #[test]

@@ -1,8 +1,8 @@
-use ermine_core::{Error, ErrorKind, Uuid, ports::Registration};
+use ermine_core::{Uuid, ports::Registration};
 use rusqlite::{Connection, params};
 
 use super::{
-    state::{self, Names},
+    state::{self, APPLICATION_ID, Names},
     tables,
 };
 use crate::{
@@ -23,11 +23,7 @@ pub(super) fn run(
 ) -> Outcome<()> {
     let connection = &session.connection;
     let names = Names::read(connection)?;
-    if let Some(stranger) = names.stranger() {
-        let told =
-            format!("the file holds \"{stranger}\", which is not Ermine's: give the store a file of its own");
-        return Err(Error::new(ErrorKind::Refused, told).into());
-    }
+    names.refuse_strangers("the file")?;
     let steps = state::steps(connection, &names)?;
     connection.execute_batch(sql::MIGRATIONS_CREATE)?;
     for step in steps {
@@ -41,6 +37,7 @@ fn apply(connection: &Connection, step: &Migration, synchronous: Synchronous) ->
     connection.execute_batch(step.sql)?;
     let now = now().as_microsecond();
     if step.number == 1 {
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
         let token = Uuid::new_v4();
         connection.execute(sql::META_CREATE, params![token.as_bytes(), first_boot(synchronous), now])?;
     }

@@ -1,6 +1,8 @@
 //! What a file has been brought to.
 
-use ermine_core::{Uuid, ViewTable, ports::Registration};
+use std::path::Path;
+
+use ermine_core::{Error, ErrorKind, Uuid, ViewTable, ports::Registration};
 use rusqlite::Connection;
 
 use super::tables;
@@ -9,6 +11,25 @@ use crate::{
     migrations::{self, Applied, Migration},
     statements as sql,
 };
+
+/// Stands in the header of every file that is made here: "Ermn". The first ones have none.
+pub(super) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"Ermn");
+
+/// Refuses a file of another application, and only reads to find out.
+pub(crate) fn refuse_foreign(connection: &Connection, path: &Path) -> Outcome<()> {
+    let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    match id {
+        APPLICATION_ID => Ok(()),
+        0 => Names::read(connection)?.refuse_strangers(&path.display().to_string()),
+        other => {
+            let told = format!(
+                "{} belongs to another application (its id is {other}): give the store a file of its own",
+                path.display()
+            );
+            Err(Error::new(ErrorKind::Refused, told).into())
+        }
+    }
+}
 
 /// Everything in the file that has a name, SQLite's own left out.
 #[derive(Debug)]
@@ -25,14 +46,22 @@ impl Names {
         self.0.iter().any(|it| it.eq_ignore_ascii_case(name))
     }
 
-    /// Whether the file was made by Ermine.
+    /// Whether the file was made by Ermine. Others have a table of migrations as well.
     pub(super) fn are_of_a_store(&self) -> bool {
-        self.contain("migrations")
+        ["migrations", "meta", "events"].iter().all(|name| self.contain(name))
     }
 
-    /// Something that Ermine has not made.
-    pub(super) fn stranger(&self) -> Option<&str> {
-        if self.are_of_a_store() { None } else { self.0.first().map(String::as_str) }
+    /// Refuses what Ermine has not made; `file` says where it was found.
+    pub(super) fn refuse_strangers(&self, file: &str) -> Outcome<()> {
+        match self.0.first() {
+            Some(stranger) if !self.are_of_a_store() => {
+                let told = format!(
+                    "{file} holds \"{stranger}\", which is not Ermine's: give the store a file of its own"
+                );
+                Err(Error::new(ErrorKind::Refused, told).into())
+            }
+            _ => Ok(()),
+        }
     }
 }
 

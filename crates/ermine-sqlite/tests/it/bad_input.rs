@@ -108,12 +108,45 @@ async fn a_file_of_something_else_is_refused_and_left_alone() {
 
     fs::remove_file(&file).unwrap();
     place.sql().execute_batch("create table invoices (id integer)").unwrap();
+    let before = fs::read(&file).unwrap();
+    let error = refused(&format!("sqlite:{shown}")).await;
+    let words =
+        format!("{shown} holds \"invoices\", which is not Ermine's: give the store a file of its own");
+    told(&error, &ErrorKind::Refused, &words);
+    assert!(fs::read(&file).unwrap() == before, "not even its journal mode is changed");
+
+    fs::remove_file(&file).unwrap();
+    place.sql().execute_batch("pragma application_id = 7; create table migrations (id integer)").unwrap();
+    let before = fs::read(&file).unwrap();
+    let error = refused(&format!("sqlite:{shown}")).await;
+    let words =
+        format!("{shown} belongs to another application (its id is 7): give the store a file of its own");
+    told(&error, &ErrorKind::Refused, &words);
+    assert!(fs::read(&file).unwrap() == before);
+}
+
+#[tokio::test]
+async fn a_table_that_a_stranger_has_made_meanwhile_is_refused_as_well() {
+    let place = Place::new();
     let store = place.open().await;
+    place.sql().execute_batch("create table invoices (id integer)").unwrap();
     let error = store.migrate(&registration()).await.unwrap_err();
     let words = "the file holds \"invoices\", which is not Ermine's: give the store a file of its own";
-    assert_eq!((error.kind(), error.to_string().as_str()), (&ErrorKind::Refused, words));
+    told(&error, &ErrorKind::Refused, words);
     let tables = "select group_concat(name) from sqlite_schema";
     assert_eq!(place.sql().query_row(tables, [], |row| row.get::<_, String>(0)).unwrap(), "invoices");
+}
+
+#[tokio::test]
+async fn a_store_is_marked_as_one_and_known_without_the_mark() {
+    let place = Place::new();
+    place.store().await.close().await;
+    let mark = |file: &rusqlite::Connection| {
+        file.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0)).unwrap()
+    };
+    assert_eq!(mark(&place.sql()).to_be_bytes(), *b"Ermn");
+    place.sql().pragma_update(None, "application_id", 0).unwrap();
+    place.store().await.check(&registration()).await.unwrap();
 }
 
 /// The superuser may write to any file, so for him there is nothing to see here.

@@ -164,3 +164,22 @@ async fn a_statement_of_sqlite_and_a_query_meet_in_the_columns() {
     assert_eq!(ids, ["trip-9", "trip-8"]);
     assert_eq!(store.count(query).await.unwrap(), 2);
 }
+
+#[tokio::test]
+async fn what_does_not_fit_a_column_is_the_fault_of_the_row() {
+    let place = Place::new();
+    let store = place.open().await;
+    let table = flat(1, "trips", &ALL);
+    migrate(&store, std::slice::from_ref(&table)).await.unwrap();
+    for json in [
+        r#"{"driver":"ada","km":null}"#,
+        r#"{"driver":"ada","km":"far"}"#,
+        r#"{"driver":"ada","km":1,"weather":"rain"}"#,
+        "7",
+    ] {
+        let batch = next_batch(&store, vec![row(&table, "trip-1", json)]).await;
+        let refused = store.commit(batch).await.unwrap_err();
+        assert_eq!(*refused.kind(), ErrorKind::Serialization { seq: None }, "{}", refused.chain());
+        assert!(refused.to_string().starts_with("cannot store row \"trip-1\" of "), "{refused}");
+    }
+}

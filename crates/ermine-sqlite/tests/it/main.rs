@@ -15,5 +15,6 @@ mod migrate;
 mod native;
 mod nodes;
 mod promises;
+mod query;
 mod reopen;
 mod reopened;

@@ -5,7 +5,7 @@ use ermine_core::{
     ports::{EventAppender, ProgressStore, SchemaAdmin},
 };
 
-use crate::common::{Place, batch, registration, shard};
+use crate::common::{Place, batch, log, registration, shard};
 
 /// Breaks a store with `sql`, and expects `check` to say `told`.
 async fn broken(sql: &str, told: &[&str]) {
@@ -71,4 +71,24 @@ async fn another_file_in_the_same_place_is_refused() {
     assert!(store.check(&registration()).await.unwrap_err().to_string().ends_with(remedy));
     std::fs::rename(&away, place.file()).unwrap();
     store.check(&registration()).await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_written_to_a_file_that_is_no_longer_there() {
+    let (place, other) = (Place::new(), Place::new());
+    let store = place.store().await;
+    store.append(batch("trip-1", 3)).await.unwrap();
+    let away = place.file().with_extension("away");
+    std::fs::hard_link(place.file(), &away).unwrap();
+    other.store().await.close().await;
+    std::fs::rename(other.file(), place.file()).unwrap();
+    let error = store.append(batch("trip-1", 1)).await.unwrap_err();
+    let words = format!(
+        "{} was removed, or another file was put in its place: start the application again",
+        place.file().display()
+    );
+    assert_eq!((error.kind(), error.to_string()), (&ErrorKind::Refused, words));
+    std::fs::rename(&away, place.file()).unwrap();
+    store.append(batch("trip-1", 1)).await.unwrap();
+    assert_eq!(log(&store).await.len(), 4, "the one that was refused is not there");
 }
