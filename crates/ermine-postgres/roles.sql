@@ -26,6 +26,7 @@ alter default privileges in schema :"schema" grant select on tables to :"reader"
 -- come later are covered as well. Where projections append events, make it a member of the appender's role.
 grant select on all tables in schema :"schema" to :"daemon";
 grant insert, update on :"schema".progress, :"schema".outbox to :"daemon";
+grant usage on sequence :"schema".outbox_position_seq to :"daemon";
 grant update (skipped) on :"schema".events to :"daemon";
 grant insert on :"schema".incarnation to :"daemon";
 grant update on sequence :"schema".bell to :"daemon";

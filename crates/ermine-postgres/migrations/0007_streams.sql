@@ -9,11 +9,8 @@ comment on column {schema}.streams.archived is 'Whether it takes no more events;
 alter table {schema}.events add column skipped text;
 comment on column {schema}.events.skipped is 'Why no projection shall see it; null where they shall.';
 
--- Finds a moment in the log. Of both columns, so that each range of pages is known by its times and by its numbers; an
--- insert costs next to nothing, because there is one entry for many pages.
-create index events_recorded_at on {schema}.events using brin (recorded_at, seq) with (autosummarize = on);
-
--- The first event below p_below that was recorded at p_since or later. The settings leave the index above as the way.
+-- The first event below p_below that was recorded at p_since or later. The settings leave the index on both columns, which
+-- a later step makes, as the way.
 create function {schema}.recorded_since(p_since timestamptz, p_below bigint, out seq bigint, out recorded_at timestamptz)
 language sql stable set enable_indexscan = off set enable_indexonlyscan = off set enable_seqscan = off as $$
   select e.seq, e.recorded_at from {schema}.events e
@@ -99,8 +96,14 @@ begin
     returning s.version into append_stream.version;
   elsif p_expected = 0 then
     insert into {schema}.streams as s (tenant, stream_id, version, type) values (p_tenant, p_stream, n, p_stream_type)
-    on conflict (tenant, stream_id) do update set version = n, type = excluded.type where s.version = 0
+    on conflict (tenant, stream_id) do nothing
     returning s.version into append_stream.version;
+    if append_stream.version is null then
+      -- An update that finds no row locks none.
+      update {schema}.streams s set version = n, type = p_stream_type
+      where s.tenant = p_tenant and s.stream_id = p_stream and s.version = 0
+      returning s.version into append_stream.version;
+    end if;
   else
     update {schema}.streams s set version = s.version + n
     where s.tenant = p_tenant and s.stream_id = p_stream and s.version = p_expected and not s.archived

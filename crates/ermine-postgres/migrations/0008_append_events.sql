@@ -137,6 +137,30 @@ begin
   end if;
 end $$;
 
+-- Locks views that are not there, which no lock of a row can: whoever else has read that one of them is absent waits here
+-- for the end of this transaction, and looks afterwards. The negative class, as for the bell, which has key 1: nobody takes
+-- these for floors. Views share a limited number of keys, so that an append of any size finds room in the table of locks.
+create function {schema}.lock_absent(p_tables text[], p_tenants text[], p_ids text[]) returns void language plpgsql as $$
+declare
+  lock_key integer;
+begin
+  for lock_key in
+    select distinct 2 + (hashtext(concat_ws(' ', u.view_table, u.tenant, u.id)) & 4095)
+    from unnest(p_tables, p_tenants, p_ids) as u(view_table, tenant, id)
+    order by 1
+  loop
+    perform pg_advisory_xact_lock(-{class}, lock_key);
+  end loop;
+end $$;
+
+-- Follows a statement of a stranger: what comes next relies on the transaction that it was a part of.
+create function {schema}.still_in_batch() returns void language plpgsql as $$
+begin
+  if current_setting('ermine.batch', true) is distinct from 'on' then
+    raise exception 'a native statement has ended the transaction of its batch, or reset its settings';
+  end if;
+end $$;
+
 -- Refuses an append whose view is not at the version it has read.
 create function {schema}.refuse_view(p_table text, p_version_column text, p_tenant text, p_id text)
 returns void language plpgsql as $$
@@ -172,6 +196,13 @@ begin
   order by u.place limit 1;
   if found then
     perform {schema}.refuse_archived(closed.tenant, closed.stream);
+  end if;
+  -- Even an insert of no rows would take the floor, and ring.
+  perform from unnest(p_ids) as u(id)
+  left join lateral (select e.seq from {schema}.events e where e.id = u.id limit 1) known on true
+  where known.seq is null limit 1;
+  if not found then
+    return;
   end if;
   with given as (
     select distinct on (u.id) u.*

@@ -47,12 +47,13 @@ impl Store {
     /// Appends within a transaction of yours: the events become visible with it, or not at all.
     ///
     /// The transaction holds the mark from this call on until it ends, so end it soon. At any isolation level; above
-    /// read committed a concurrent append to the same stream fails it with a serialization error.
+    /// read committed a concurrent append to the same stream fails it with a serialization error, and whether a pinned view
+    /// is absent is seen as of the transaction's snapshot.
     ///
     /// # Errors
     ///
-    /// Those of [`EventAppender::append`]. After an error PostgreSQL only lets the transaction (or the savepoint around
-    /// the call) be rolled back.
+    /// Those of [`EventAppender::append`]. A batch with views that fails leaves nothing behind, and the transaction goes on;
+    /// after an error of any other batch PostgreSQL only lets it (or the savepoint around the call) be rolled back.
     ///
     /// # Cancellation
     ///

@@ -31,7 +31,22 @@ pub(crate) const ALL: &[Migration] = migrations! {
     8 "0008_append_events",
     9 "0009_progress",
     10 "0010_outbox",
+    11 "0011_grants",
+    12 "0012_recorded_at",
 };
+
+/// Steps that take long on a large store, each in a transaction of its own: so nobody waits for more than it locks itself.
+const ALONE: &[i32] = &[12];
+
+/// How many of `steps` go into one transaction.
+pub(crate) fn together(steps: &[Migration]) -> usize {
+    let is_alone = |step: &Migration| ALONE.contains(&step.number);
+    match steps.iter().position(is_alone) {
+        Some(0) => 1,
+        Some(place) => place,
+        None => steps.len(),
+    }
+}
 
 impl Migration {
     /// Tells this text from every other.
@@ -90,6 +105,13 @@ mod tests {
             assert_eq!(migration.number, i32::try_from(n + 1).unwrap());
             assert!(migration.name.starts_with(&format!("{:04}_", migration.number)));
         }
+    }
+
+    #[test]
+    fn a_long_step_is_on_its_own() {
+        assert_eq!(together(ALL), 11);
+        assert_eq!(together(&ALL[11..]), 1);
+        assert_eq!(together(&[]), 0);
     }
 
     #[test]

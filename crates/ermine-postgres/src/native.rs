@@ -5,6 +5,9 @@ use ermine_core::{Error, Native, Operation, Result, SmolStr, Value, ViewTable};
 /// What [`Store::kind`](ermine_core::ports::Store::kind) says.
 pub(crate) const KIND: &str = "postgres";
 
+/// What native statements begin with: none of these can end a transaction that the client has begun.
+const STATEMENTS: [&str; 8] = ["insert", "update", "delete", "merge", "with", "select", "do", "call"];
+
 /// An operation that runs one SQL statement of yours in the transaction of its batch, after the operations before it and
 /// before those after it.
 ///
@@ -16,8 +19,9 @@ pub(crate) const KIND: &str = "postgres";
 /// A view in `table` has the columns `tenant`, `id`, `data` (`jsonb`), `version` and `seq`. A flat table has its declared
 /// columns in place of `data`, and `_version` and `_seq`.
 ///
-/// The statement must not begin or end a transaction. Whatever it answers is left out. An error of it fails the batch and
-/// names it.
+/// The statement begins, after any comments, with `insert`, `update`, `delete`, `merge`, `with`, `select`, `do` or `call`;
+/// anything else is refused, as it might end the transaction. Whatever it answers is left out. An error of it fails the
+/// batch and names it.
 ///
 /// # Examples
 ///
@@ -49,16 +53,47 @@ pub(crate) fn check(native: &Native) -> Result<()> {
     if native.adapter != KIND {
         return Err(Error::foreign_statement(&native.adapter, KIND));
     }
-    let first: String = native.statement.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
-    let first = first.to_ascii_lowercase();
-    let controls =
-        ["abort", "begin", "commit", "copy", "end", "prepare", "release", "rollback", "savepoint", "start"];
-    if controls.contains(&first.as_str()) {
+    let statement = after_comments(&native.statement);
+    let end = statement.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(statement.len());
+    let first = statement[..end].to_ascii_lowercase();
+    if !STATEMENTS.contains(&first.as_str()) {
         return Err(Error::configuration(format!(
-            "a native statement cannot be `{first}`: the batch is one transaction, which the store begins and ends"
+            "a native statement must begin with one of {}, and not with `{first}`: the batch is one transaction, which the \
+             store begins and ends",
+            STATEMENTS.join(", ")
         )));
     }
     Ok(())
+}
+
+/// Leaves out white space and comments, as the server does: those of both kinds, of which one has others inside.
+fn after_comments(statement: &str) -> &str {
+    let mut rest = statement.trim_start();
+    loop {
+        rest = match (rest.strip_prefix("--"), rest.strip_prefix("/*")) {
+            (Some(comment), _) => comment.find(['\n', '\r']).map_or("", |end| &comment[end..]),
+            (_, Some(comment)) => after_comment(comment),
+            _ => return rest,
+        }
+        .trim_start();
+    }
+}
+
+/// What follows a comment that has been opened once.
+fn after_comment(mut rest: &str) -> &str {
+    let mut depth = 1_usize;
+    while depth > 0 {
+        let Some(place) = rest.find(['*', '/']) else { return "" };
+        rest = &rest[place..];
+        let (change, skip) = match rest.as_bytes() {
+            [b'/', b'*', ..] => (1, 2),
+            [b'*', b'/', ..] => (-1, 2),
+            _ => (0, 1),
+        };
+        depth = depth.saturating_add_signed(change);
+        rest = &rest[skip..];
+    }
+    rest
 }
 
 /// The statement as a message shows it.
@@ -87,10 +122,33 @@ mod tests {
 
     #[test]
     fn a_statement_that_ends_the_transaction_is_refused() {
-        for control in ["commit", " ROLLBACK to x", "end;", "Begin", "prepare transaction 'x'"] {
+        for control in [
+            "commit",
+            " ROLLBACK to x",
+            "end;",
+            "Begin",
+            "prepare transaction 'x'",
+            "-- update\ncommit",
+            "--\rcommit",
+            "/* a /* b */ update */ -- c\n/**/ commit",
+            "/*/ */ commit",
+            "; commit",
+            "/* open",
+            "-- open",
+            "selection",
+            "do_it",
+            "",
+        ] {
             assert!(checked(control).unwrap_err().to_string().contains("one transaction"), "{control}");
         }
-        for fine in ["update x set y = 1", "delete from commits", "endow()"] {
+        for fine in [
+            "update x set y = 1",
+            "delete from commits",
+            "/* é /* ** */ / * */ -- why\r\n\tINSERT into x values (1)",
+            "with/**/x as (select 1) select 1",
+            "select(1)",
+            "do $$ begin end $$",
+        ] {
             checked(fine).unwrap();
         }
     }

@@ -20,6 +20,7 @@ use crate::{
     job::{Job, Param},
     native, sql,
     value::{RawJson, Untyped},
+    view_sql,
 };
 
 /// Views that an append has read to be absent.
@@ -40,7 +41,7 @@ struct Segment<'a> {
 }
 
 /// The statements for `operations`. A view that was read to be absent is inserted where it is stored first, and refused if
-/// it is there by then.
+/// it is there by then: its lock keeps out whoever has read the same, but not those who have read nothing.
 pub(crate) fn jobs<'a>(
     store: &Store,
     operations: &'a [Operation],
@@ -61,6 +62,7 @@ pub(crate) fn jobs<'a>(
         if let Operation::Native(statement) = operation {
             std::mem::take(&mut segment).finish(store, &mut absent, &mut jobs)?;
             jobs.push(native_job(store, statement)?);
+            jobs.push(Job::ours(store.inner.sql.still_in_batch.clone(), Vec::new()));
             // It may have made a view of its own, which is not somebody else's then.
             absent.clear();
         } else {
@@ -71,7 +73,7 @@ pub(crate) fn jobs<'a>(
     Ok(jobs)
 }
 
-/// The statements that lock the views of `pins` and refuse those that have changed.
+/// The statements that lock the views of `pins`, those first that are not there, and refuse those that have changed.
 pub(crate) fn pins<'a>(store: &Store, pins: &'a [ViewPin]) -> Vec<Job<'a>> {
     let mut tables: BTreeMap<&ViewTable, BTreeMap<&ViewKey, &ViewPin>> = BTreeMap::new();
     for pin in pins {
@@ -87,7 +89,17 @@ pub(crate) fn pins<'a>(store: &Store, pins: &'a [ViewPin]) -> Vec<Job<'a>> {
             vec![Box::new(tenants), Box::new(ids), Box::new(versions), Box::new(bodies)];
         Job::ours(store.view_sql(table).pin.clone(), params)
     };
-    tables.into_iter().map(job).collect()
+    let mut jobs = Vec::new();
+    let absent: Vec<&ViewPin> = pins.iter().filter(|pin| pin.version.is_none()).collect();
+    if !absent.is_empty() {
+        let names: Vec<String> = absent.iter().map(|pin| view_sql::table_name(&pin.table)).collect();
+        let tenants: Vec<&str> = absent.iter().map(|pin| pin.key.tenant.as_str()).collect();
+        let ids: Vec<&str> = absent.iter().map(|pin| pin.key.id.as_str()).collect();
+        let sql = store.inner.sql.lock_absent.clone();
+        jobs.push(Job::ours(sql, vec![Box::new(names), Box::new(tenants), Box::new(ids)]));
+    }
+    jobs.extend(tables.into_iter().map(job));
+    jobs
 }
 
 impl<'a> Segment<'a> {

@@ -76,6 +76,7 @@ statements! {
     load_page_of_type [INT8, INT8, INT8, UUID, TEXT_ARRAY, TEXT_ARRAY, TEXT];
     locate_after [INT8];
     locate_since [TIMESTAMPTZ];
+    lock_absent [TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY];
     lock_class [];
     lock_classes [];
     lock_streams [TEXT_ARRAY, TEXT_ARRAY];
@@ -92,6 +93,7 @@ statements! {
     settle_messages [UUID_ARRAY];
     skip_events [INT8_ARRAY, TEXT];
     statistics [];
+    still_in_batch [];
     store_state [];
     take_shards [TEXT_ARRAY];
     view_register [TEXT, INT8, INT8, TEXT];

@@ -30,7 +30,7 @@ impl Store {
         }
     }
 
-    /// A savepoint lets the transaction live on when it turns out that the append was recorded before.
+    /// A savepoint lets the transaction live on without a trace of an append that has failed, or that was recorded before.
     pub(super) async fn append_with_views_in(
         &self,
         transaction: &Transaction<'_>,
@@ -43,19 +43,16 @@ impl Store {
             changed.map_err(|err| Fault::Driver(err).into_error(describe(batch), Effect::Writes))
         };
         change("savepoint ermine_append; set local ermine.batch = 'on'").await?;
-        match job::run_in(transaction, &jobs).await {
-            Ok(rows) => {
-                change("set local ermine.batch = ''; release savepoint ermine_append").await?;
-                answer_of(batch, &rows, |row| flat.answer(row))
-            }
-            Err(failed) => match first_time(&failed.fault, &flat) {
-                Some(appended) => {
-                    change("rollback to savepoint ermine_append; release savepoint ermine_append").await?;
-                    Ok(appended)
-                }
-                None => Err(refusal(failed, batch, &jobs)),
-            },
+        let answer = match job::run_in(transaction, &jobs).await {
+            Ok(rows) => answer_of(batch, &rows, |row| flat.answer(row)),
+            Err(failed) => first_time(&failed.fault, &flat).ok_or_else(|| refusal(failed, batch, &jobs)),
+        };
+        if answer.as_ref().is_ok_and(|appended| !appended.repeated) {
+            change("set local ermine.batch = ''; release savepoint ermine_append").await?;
+            return answer;
         }
+        let undone = change("rollback to savepoint ermine_append; release savepoint ermine_append").await;
+        answer.and_then(|appended| undone.map(|()| appended))
     }
 
     /// Everything that can be refused comes before the numbers: streams, views as they were read, operations.

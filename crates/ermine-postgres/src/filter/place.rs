@@ -48,6 +48,17 @@ impl Place {
 
     /// The comparison with a boolean, a number or a text; null or false where it does not hold.
     pub(super) fn compare(&self, operator: &str, value: &Value, parameters: &mut Vec<Value>) -> String {
+        if let Value::Text(wanted) = value
+            && let Some((head, _)) = wanted.split_once('\0')
+        {
+            // No text here has a NUL, nor can one be sent. What is before it is less, and whatever is greater than that is
+            // greater than the whole.
+            return match operator {
+                "<" | "<=" => self.compare("<=", &head.into(), parameters),
+                ">" | ">=" => self.compare(">", &head.into(), parameters),
+                _ => "false".into(),
+            };
+        }
         let mut parameter = |value: &Value, kind: &str| {
             parameters.push(value.clone());
             format!("${}::{kind}", parameters.len())

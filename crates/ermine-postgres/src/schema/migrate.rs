@@ -54,7 +54,7 @@ impl Store {
             ));
         }
         let taint = loan.taint();
-        self.migrate_in_transaction(&loan, registration).await.map_err(|err| err.context(doing()))?;
+        while !self.migrate_in_transaction(&loan, registration).await.map_err(|err| err.context(doing()))? {}
         taint.lift();
         drop(loan);
         // The control connection was opened before there was a store; from now on it listens.
@@ -65,11 +65,12 @@ impl Store {
         Ok(())
     }
 
+    /// Whether it is done then, or goes on in another transaction.
     async fn migrate_in_transaction(
         &self,
         connection: &Connection,
         registration: &Registration,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         self.batch(
             connection,
             "begin isolation level read committed; set local statement_timeout = 0; set local lock_timeout = 0",
@@ -89,13 +90,20 @@ impl Store {
         } else {
             self.lock_class(connection).await?.to_string()
         };
-        for step in plan.steps {
+        // A new store is empty, so no step takes long.
+        let count = if plan.there { migrations::together(plan.steps) } else { plan.steps.len() };
+        let (steps, later) = plan.steps.split_at(count);
+        for step in steps {
             let text = sql::render(step.sql, &self.inner.schema, &[("class", &class)]);
             self.batch(connection, &text)
                 .await
                 .map_err(|err| err.context(format!("applying {}", step.name)))?;
             let params: crate::connection::Params<'_> = &[&step.number, &step.name, &step.checksum()];
             connection.query_once(&self.inner.sql.migration_record, params).await.map_err(recording)?;
+        }
+        if !later.is_empty() {
+            self.batch(connection, "commit").await?;
+            return Ok(false);
         }
         for plan in &plan.tables {
             for (_, text) in &plan.steps {
@@ -105,7 +113,8 @@ impl Store {
                 self.register(connection, &plan.table).await?;
             }
         }
-        self.batch(connection, "commit").await
+        self.batch(connection, "commit").await?;
+        Ok(true)
     }
 
     async fn register(&self, connection: &Connection, table: &ViewTable) -> Result<()> {

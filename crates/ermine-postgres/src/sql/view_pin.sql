@@ -1,5 +1,5 @@
 -- view_pin: locks the views that an append has read, and refuses one whose version is another by now, or whose document is
--- where that was pinned as well.
+-- where that was pinned as well. One that is not there has been locked by lock_absent.
 -- $1 tenants text[], $2 ids text[], $3 versions bigint[] (null: there must be none), $4 documents jsonb[] (null: any), in
 -- the one order of locks
 select {schema}.refuse_view({table_literal}, {version_literal}, u.tenant, u.id)

@@ -3,9 +3,9 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use ermine_core::{
-    AppendBatch, Appended, Bell, Body, EventFilter, EventPage, EventRange, Evidence, ExpectedVersion,
-    NewEvent, Observation, Observe, Operation, PageRequest, ProjectionName, Result, Seq, StoredView,
-    StreamAppend, StreamId, TypeName, Version, ViewId, ViewKey, ViewTable,
+    AppendBatch, Appended, Bell, Body, EffectId, EventFilter, EventPage, EventRange, Evidence,
+    ExpectedVersion, Message, NewEvent, Observation, Observe, Operation, PageRequest, ProjectionName, Result,
+    Seq, StoredView, StreamAppend, StreamId, TypeName, Version, ViewId, ViewKey, ViewTable,
     ports::{EventAppender, EventReader, HighWaterSource, Registration, SchemaAdmin},
 };
 use ermine_postgres::Store;
@@ -116,4 +116,16 @@ pub(crate) fn store_operation(id: &str, json: &str) -> Operation {
     let body = Body::from_json(json.to_owned()).unwrap();
     let view = StoredView { body, version: Version::FIRST, seq: Seq::new(1) };
     Operation::Store { table: table(), key: key(id), view }
+}
+
+pub(crate) fn publish(what: &str) -> Operation {
+    let projection = ProjectionName::new("Trip").unwrap();
+    Operation::Publish(Message {
+        id: EffectId::derive(&projection, Seq::new(1), Some(&key(what)), 0),
+        projection,
+        seq: Seq::new(1),
+        tenant: Default::default(),
+        topic: "trips".into(),
+        body: Body::encode(&what).unwrap(),
+    })
 }

@@ -125,6 +125,20 @@ async fn a_field_of_any_size_can_be_indexed() {
 }
 
 #[tokio::test]
+async fn a_text_with_a_nul_is_beside_every_stored_one() {
+    let it = Scene::new().await;
+    let name = || field("driver.name").unwrap();
+    let near = |filter: Filter| it.ids(filter.and(name().ge("driver 42").and(name().le("driver 420"))));
+    let nul = "driver 42\0";
+    assert_eq!(near(name().lt(nul)).await, ["trip-42"]);
+    assert_eq!(near(name().le(nul)).await, ["trip-42"]);
+    assert_eq!(near(name().gt(nul)).await, ["trip-420"]);
+    assert_eq!(near(name().ge(nul)).await, ["trip-420"]);
+    assert!(near(name().eq(nul)).await.is_empty());
+    assert_eq!(near(name().ne(nul)).await, ["trip-42", "trip-420"]);
+}
+
+#[tokio::test]
 async fn an_index_that_is_missing_is_made_by_the_next_migration() {
     let it = Scene::new().await;
     let mut more = registration();

@@ -1,8 +1,8 @@
 //! Appends that change views in the same transaction.
 
 use ermine_core::{
-    AppendBatch, Error, ErrorKind, EventId, Operation, Result, StreamAppend, StreamId, StreamType, TenantId,
-    Version, ViewPin, ViewTable,
+    AppendBatch, Appended, Error, ErrorKind, EventId, Operation, Result, StreamAppend, StreamId, StreamType,
+    TenantId, Version, ViewPin, ViewTable,
     ports::{EventAppender, EventReader, ViewStore},
 };
 use ermine_postgres::Store;
@@ -122,29 +122,101 @@ async fn a_conflict_names_both_versions_and_draws_no_number() {
     assert_eq!(heads.versions, [Version::new(1)]);
 }
 
-#[tokio::test]
-async fn whoever_waits_for_the_insert_of_the_same_view_is_told_of_it() {
-    let it = Fixture::new().await;
-    let mut first = it.sql().await;
-    let transaction = first.transaction().await.unwrap();
-    let insert = || batch("s", vec![pin(&table(), "a", None)], vec![put_version(&table(), "a", "1", 7)]);
-    it.store.append_in(&transaction, insert()).await.unwrap();
-    // Another stream, so that nothing but the view is in the way.
-    let mut second = insert();
-    second.streams_mut()[0].stream = StreamId::new("t").unwrap();
+/// Appends `first` in a transaction of its own, and `second` beside it; ends the first one when the second one waits.
+async fn overlap(it: &Fixture, first: AppendBatch, second: AppendBatch) -> Result<Appended> {
+    let mut client = it.sql().await;
+    let transaction = client.transaction().await.unwrap();
+    it.store.append_in(&transaction, first).await.unwrap();
     let store = it.store.clone();
     let mut waiting = JoinSet::new();
     waiting.spawn(async move { store.append(second).await });
-    let waits = "select 1 from pg_locks where not granted and locktype = 'transactionid'";
+    wait_for_a_waiter(it).await;
+    let (last, mark) = last_and_mark(&it.observe().await);
+    assert_eq!(last, mark + 1, "whoever waits for a view does not hold the mark");
+    transaction.commit().await.unwrap();
+    waiting.join_next().await.unwrap().unwrap()
+}
+
+async fn wait_for_a_waiter(it: &Fixture) {
     ermine_testkit::eventually(crate::common::DEADLINE, || async {
-        let waits = it.sql().await.query(waits, &[]).await.unwrap();
+        let waits = it.sql().await.query("select 1 from pg_locks where not granted", &[]).await.unwrap();
         if waits.is_empty() { Err("nobody waits") } else { Ok(()) }
     })
     .await;
+}
+
+#[tokio::test]
+async fn of_two_appends_that_find_the_same_view_absent_one_is_told_of_the_other() {
+    let it = Fixture::new().await;
+    // Two streams, so that nothing but the view is in the way.
+    let absent =
+        |stream: &str, id: &str, operations| batch(stream, vec![pin(&table(), id, None)], operations);
+    let store = |id: &str| put_version(&table(), id, "1", 7);
+    let native = || ermine_postgres::sql(&table(), "select 1", []);
+    let cases = [
+        ("stored", vec![store("stored")]),
+        ("nothing", Vec::new()),
+        ("deleted", vec![Operation::Delete { table: table(), key: key("deleted") }]),
+        ("native", vec![native(), store("native")]),
+    ];
+    let total = cases.len();
+    for (id, operations) in cases {
+        let answer = overlap(&it, absent("s", id, vec![store(id)]), absent("t", id, operations)).await;
+        assert_eq!(conflict(answer), (None, Some(Version::new(7))), "{id}");
+        assert_eq!(count(&it.store, id).await, (1, Some(7)), "{id}");
+    }
+    let total = u64::try_from(total).unwrap();
+    assert_eq!(last_and_mark(&it.observe().await), (total, total), "no conflict has drawn a number");
+    // And one that leaves it absent is in nobody's way.
+    overlap(&it, absent("s", "gone", Vec::new()), absent("t", "gone", vec![store("gone")])).await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_waits_for_an_insert_that_pins_nothing_is_told_of_it() {
+    let it = Fixture::new().await;
+    let blind = batch("s", Vec::new(), vec![put_version(&table(), "a", "1", 7)]);
+    let second = batch("t", vec![pin(&table(), "a", None)], vec![put(&table(), "a", "2")]);
+    assert_eq!(conflict(overlap(&it, blind, second).await), (None, Some(Version::new(7))));
+}
+
+#[tokio::test]
+async fn an_append_of_any_number_of_new_views_finds_room_for_its_locks() {
+    let it = Fixture::new().await;
+    let ids: Vec<String> = (0..20_000).map(|n| n.to_string()).collect();
+    let pins = ids.iter().map(|id| pin(&table(), id, None)).collect();
+    let operations = ids.iter().map(|id| put(&table(), id, "1")).collect();
+    it.store.append(batch("s", pins, operations)).await.unwrap();
+    assert_eq!(count(&it.store, "19999").await, (1, Some(1)));
+}
+
+#[tokio::test]
+async fn an_append_that_fails_in_a_transaction_leaves_nothing_of_it_behind() {
+    let it = Fixture::new().await;
+    let mut client = it.sql().await;
+    let transaction = client.transaction().await.unwrap();
+    let broken = ermine_postgres::sql(&table(), "select 1 / 0", []);
+    let failing = [
+        batch("s", Vec::new(), vec![put(&table(), "a", "1"), broken]),
+        batch("s", vec![pin(&table(), "a", Some(1))], vec![put(&table(), "b", "1")]),
+        batch(
+            "s",
+            Vec::new(),
+            vec![
+                ermine_postgres::sql(&table(), "select set_config('ermine.batch', '', true)", []),
+                put(&table(), "a", "1"),
+            ],
+        ),
+    ];
+    for failing in failing {
+        it.store.append_in(&transaction, failing).await.unwrap_err();
+    }
+    it.store.append_in(&transaction, batch("t", Vec::new(), vec![put(&table(), "c", "3")])).await.unwrap();
     transaction.commit().await.unwrap();
-    let answer = waiting.join_next().await.unwrap().unwrap();
-    assert_eq!(conflict(answer), (None, Some(Version::new(7))));
-    assert_eq!(last_and_mark(&it.observe().await), (1, 1));
+    for (id, there) in [("a", (0, None)), ("b", (0, None)), ("c", (3, Some(1)))] {
+        assert_eq!(count(&it.store, id).await, there, "{id}");
+    }
+    let streams = "select string_agg(stream_id || version, ',') from ermine.streams";
+    assert_eq!(client.query_one(streams, &[]).await.unwrap().get::<_, String>(0), "t1");
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ async fn an_error_names_the_statement_and_takes_the_batch_with_it() {
 async fn a_statement_may_use_what_an_earlier_one_has_made() {
     let it = Fixture::new().await;
     let worker = Worker::take(&it.store).await;
-    let create = native("create table {schema}.mine (n bigint)", []);
+    let create = native("do $$ begin create table {schema}.mine (n bigint); end $$", []);
     let insert = native("insert into {schema}.mine values ($1)", [5.into()]);
     worker.commit(vec![create, insert]).await.unwrap();
     let n: i64 = it.sql().await.query_one("select n from ermine.mine", &[]).await.unwrap().get(0);
@@ -120,12 +120,26 @@ async fn a_statement_for_another_store_or_one_that_ends_the_transaction_is_refus
         parameters: Vec::new(),
         table: table(),
     });
-    for (operation, told) in
-        [(foreign, "\"sqlite\" cannot run on \"postgres\""), (native("commit", []), "`commit`")]
-    {
+    for (operation, told) in [
+        (foreign, "\"sqlite\" cannot run on \"postgres\""),
+        (native("commit", []), "`commit`"),
+        (native("-- why\n/* no */ commit", []), "`commit`"),
+    ] {
         let error = worker.commit(vec![put(&table(), "a", "{}"), operation]).await.unwrap_err();
         assert_eq!(*error.kind(), ErrorKind::Configuration);
         assert!(error.to_string().contains(told), "{error}");
     }
     assert_eq!(document(&it, "a").await, None);
+}
+
+#[tokio::test]
+async fn what_follows_a_statement_that_breaks_the_batch_is_not_left_out_silently() {
+    let it = Fixture::new().await;
+    let worker = Worker::take(&it.store).await;
+    for breaks in ["select set_config('ermine.batch', '', true)", "do $$ begin commit; end $$"] {
+        let batch = vec![put(&table(), "a", "1"), native(breaks, []), put(&table(), "b", "1")];
+        worker.commit(batch).await.unwrap_err();
+        assert_eq!(document(&it, "a").await, None, "{breaks}");
+    }
+    worker.commit(vec![put(&table(), "a", "1")]).await.unwrap();
 }

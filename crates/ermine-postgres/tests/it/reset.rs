@@ -3,8 +3,10 @@ use ermine_core::{
     ports::{EventReader, SchemaAdmin, ViewStore},
 };
 
+use tokio::task::JoinSet;
+
 use crate::{
-    common::{Fixture, append, key, last_and_mark, names, registration, table},
+    common::{DEADLINE, Fixture, append, key, last_and_mark, names, registration, table},
     worker::{Worker, put},
 };
 
@@ -32,4 +34,23 @@ async fn a_reset_store_begins_anew_and_keeps_its_promises() {
     assert_eq!(*worker.commit(Vec::new()).await.unwrap_err().kind(), ErrorKind::Rewound);
     let truncate = it.sql().await.batch_execute("truncate ermine.events").await.unwrap_err();
     assert_eq!(truncate.code().unwrap().code(), "EM005", "and the log cannot be emptied otherwise");
+}
+
+#[tokio::test]
+async fn a_reset_waits_for_an_append_that_has_begun() {
+    let it = Fixture::new().await;
+    append(&it.store, "s", ExpectedVersion::Any, 1).await.unwrap();
+    let open = it.sql().await;
+    open.batch_execute("begin; select from ermine.streams for update").await.unwrap();
+    let store = it.store.clone();
+    let mut resets = JoinSet::new();
+    resets.spawn(async move { store.reset(&registration()).await });
+    ermine_testkit::eventually(DEADLINE, || async {
+        let waits = it.sql().await.query("select 1 from pg_locks where not granted", &[]).await.unwrap();
+        if waits.is_empty() { Err("nobody waits") } else { Ok(()) }
+    })
+    .await;
+    open.batch_execute("select ermine.append('s', 1, array['T'], array['1']::json[]); commit").await.unwrap();
+    resets.join_next().await.unwrap().unwrap().unwrap();
+    assert_eq!(last_and_mark(&it.observe().await), (0, 0));
 }

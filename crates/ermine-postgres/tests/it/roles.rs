@@ -5,15 +5,20 @@ use ermine_core::{
     ports::{HighWaterSource, ProgressStore, SchemaAdmin, ViewStore},
 };
 use ermine_postgres::Store;
+use ermine_testkit::pg::TestDatabase;
 
-use crate::common::{Fixture, LEAVE, append, names, page, registration, store_operation, table};
+use crate::common::{Fixture, LEAVE, append, names, page, publish, registration, store_operation, table};
 
-/// Runs the script as `psql` would: variables filled in, the one `\gexec` by hand.
-async fn grant(it: &Fixture, suffix: &str) -> [Store; 3] {
-    let admin = it.sql().await;
+/// Tells the roles of one database from those of others.
+pub(crate) fn suffix(database: &TestDatabase) -> String {
+    database.name().rsplit('_').take(2).collect::<Vec<_>>().join("_")
+}
+
+/// Runs a script as `psql` would: variables filled in, the one `\gexec` by hand.
+pub(crate) async fn grant(database: &TestDatabase, script: &str, suffix: &str) -> [Store; 3] {
+    let admin = database.connect().await;
     let roles = ["appender", "reader", "daemon"];
-    let mut script =
-        include_str!("../../roles.sql").replace(":\"schema\"", "ermine").replace(":'schema'", "'ermine'");
+    let mut script = script.replace(":\"schema\"", "ermine").replace(":'schema'", "'ermine'");
     for role in roles {
         let name = format!("ermine_{role}_{suffix}");
         admin.batch_execute(&format!("create role {name} login")).await.unwrap();
@@ -30,28 +35,30 @@ async fn grant(it: &Fixture, suffix: &str) -> [Store; 3] {
     admin.batch_execute(after).await.unwrap();
     let mut stores = Vec::new();
     for role in roles {
-        let url = it
-            .database
-            .address()
-            .with_login(&format!("ermine_{role}_{suffix}"), None)
-            .url(it.database.name());
+        let login = format!("ermine_{role}_{suffix}");
+        let url = database.address().with_login(&login, None).url(database.name());
         stores.push(Store::connect(url).await.unwrap());
     }
     stores.try_into().unwrap()
 }
 
-async fn drop_roles(it: &Fixture, suffix: &str) {
+pub(crate) async fn drop_roles(database: &TestDatabase, suffix: &str) {
     for role in ["appender", "reader", "daemon"] {
         let name = format!("ermine_{role}_{suffix}");
-        it.sql().await.batch_execute(&format!("drop owned by {name}; drop role {name}")).await.unwrap();
+        database
+            .connect()
+            .await
+            .batch_execute(&format!("drop owned by {name}; drop role {name}"))
+            .await
+            .unwrap();
     }
 }
 
 #[tokio::test]
 async fn each_role_can_do_its_work_and_no_more() {
     let it = Fixture::new().await;
-    let suffix = it.database.name().rsplit('_').take(2).collect::<Vec<_>>().join("_");
-    let [appender, reader, daemon] = grant(&it, &suffix).await;
+    let suffix = suffix(&it.database);
+    let [appender, reader, daemon] = grant(&it.database, include_str!("../../roles.sql"), &suffix).await;
     for store in [&appender, &reader, &daemon] {
         store.migrate(&registration()).await.unwrap();
         store.check(&registration()).await.unwrap();
@@ -83,7 +90,7 @@ async fn each_role_can_do_its_work_and_no_more() {
     let taken = daemon.take_shards(std::slice::from_ref(&shard)).await.unwrap().remove(0);
     let incarnation = daemon.observe(LEAVE).await.unwrap().incarnation;
     let batch = ShardBatch {
-        operations: vec![store_operation("trip-1", "{\"km\":3}")],
+        operations: vec![store_operation("trip-1", "{\"km\":3}"), publish("a message")],
         ..ShardBatch::new(shard, taken.epoch, incarnation, Seq::ZERO, Seq::new(6))
     };
     daemon.commit(batch.clone()).await.unwrap();
@@ -101,13 +108,13 @@ async fn each_role_can_do_its_work_and_no_more() {
         ErrorKind::Refused
     );
     drop((appender, reader, daemon, sql));
-    drop_roles(&it, &suffix).await;
+    drop_roles(&it.database, &suffix).await;
 }
 
 #[tokio::test]
 async fn a_role_that_may_not_migrate_is_told_so() {
     let database = ermine_testkit::pg::TestDatabase::create().await;
-    let name = format!("ermine_nobody_{}", database.name().rsplit('_').take(2).collect::<Vec<_>>().join("_"));
+    let name = format!("ermine_nobody_{}", suffix(&database));
     database.connect().await.batch_execute(&format!("create role {name} login")).await.unwrap();
     let url = database.address().with_login(&name, None).url(database.name());
     let store = Store::connect(url).await.unwrap();

@@ -3,11 +3,11 @@
 use ermine_core::{
     AppendBatch, ErrorKind, EventFilter, ExpectedVersion, LogPoint, Operation, Seq, StreamId, StreamType,
     TenantId, Version,
-    ports::{EventAppender, EventReader, StreamAdmin},
+    ports::{EventAppender, EventReader, Outbox, StreamAdmin},
 };
 
 use crate::{
-    common::{Fixture, append, event, last_and_mark, names, page, stream},
+    common::{Fixture, append, event, last_and_mark, names, page, publish, stream},
     worker::Worker,
 };
 
@@ -111,4 +111,52 @@ async fn a_moment_is_found_among_transactions_that_overlap() {
         assert_eq!(found.map(|entry| entry.seq.as_i64()), wanted, "since {second}");
     }
     assert_eq!(it.store.locate(LogPoint::After(Seq::new(4))).await.unwrap().unwrap().seq.get(), 6);
+}
+
+#[tokio::test]
+async fn whoever_wants_a_new_stream_does_not_wait_for_one_that_is_there() {
+    let it = Fixture::new().await;
+    append(&it.store, "s", ExpectedVersion::Any, 1).await.unwrap();
+    let open = it.sql().await;
+    open.batch_execute("begin; select from ermine.streams for update").await.unwrap();
+    let refused = append(&it.store, "s", ExpectedVersion::NoStream, 1);
+    let refused = tokio::time::timeout(crate::common::DEADLINE, refused).await.unwrap().unwrap_err();
+    assert!(matches!(refused.kind(), ErrorKind::VersionConflict(_)), "{refused}");
+    open.batch_execute("rollback; insert into ermine.streams (stream_id, version) values ('t', 0)")
+        .await
+        .unwrap();
+    let first = append(&it.store, "t", ExpectedVersion::NoStream, 2).await.unwrap();
+    assert_eq!(first.version(), Version::new(2), "one that was only locked is new");
+}
+
+#[tokio::test]
+async fn a_batch_whose_events_are_all_recorded_takes_no_floor() {
+    let it = Fixture::new().await;
+    let events = vec![event("T", "{}").with_id(ermine_core::EventId::derived("1"))];
+    let again = || Operation::Append { tenant: TenantId::default(), stream: id("s"), events: events.clone() };
+    let worker = Worker::take(&it.store).await;
+    worker.commit(vec![again()]).await.unwrap();
+    let sql = it.sql().await;
+    let floor = "begin; set local ermine.batch = 'on'; \
+                 select ermine.append_missing(array[''], array['s'], array[(select id from ermine.events)], array['T'], \
+                 array['{}']::json[], array[null], array[null], array[null]::json[])";
+    sql.batch_execute(floor).await.unwrap();
+    let locks = "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()";
+    assert_eq!(sql.query_one(locks, &[]).await.unwrap().get::<_, i64>(0), 0);
+    sql.batch_execute("commit").await.unwrap();
+    worker.commit(vec![again()]).await.unwrap();
+    assert_eq!(last_and_mark(&it.observe().await), (1, 1));
+}
+
+#[tokio::test]
+async fn messages_have_the_order_of_their_batch_and_not_that_of_their_locks() {
+    let it = Fixture::new().await;
+    let (one, two) = (publish("one"), publish("two"));
+    let worker = Worker::take(&it.store).await;
+    worker.commit(vec![two.clone(), one.clone()]).await.unwrap();
+    let pending = it.store.pending_messages(9.try_into().unwrap()).await.unwrap();
+    let bodies: Vec<String> = pending.iter().map(|message| message.body.decode().unwrap()).collect();
+    assert_eq!(bodies, ["two", "one"], "positions follow the batch");
+    worker.commit(vec![one, two, publish("three")]).await.unwrap();
+    assert_eq!(it.store.pending_messages(9.try_into().unwrap()).await.unwrap().len(), 3);
 }

@@ -2,12 +2,18 @@
 
 use ermine_core::{
     ExpectedVersion, FieldIndex, FieldKind, ProjectionName, Seq, TenantId, Uuid, Version, ViewTable, field,
-    ports::{EventReader, ProgressStore, Registration, SchemaAdmin, TableSpec, ViewStore},
+    ports::{
+        EventReader, Outbox, ProgressStore, Registration, SchemaAdmin, StreamAdmin, TableSpec, ViewStore,
+    },
 };
 use ermine_postgres::Store;
 use ermine_testkit::pg::{OwnedClient, TestDatabase};
 
-use crate::common::{append, batch, key};
+use crate::{
+    common::{append, batch, key, publish},
+    roles,
+    worker::{Worker, put},
+};
 
 macro_rules! old {
     ($($name:literal),*) => {
@@ -82,6 +88,9 @@ async fn a_store_of_the_first_version_keeps_everything() {
         store.check(&registration()).await.unwrap_err().to_string().contains("migration 7 (0007_streams)")
     );
     store.migrate(&registration()).await.unwrap();
+    let transactions = "select count(distinct xmin::text) from ermine.migrations where number > 6";
+    let transactions: i64 = sql.query_one(transactions, &[]).await.unwrap().get(0);
+    assert_eq!(transactions, 2, "the index is made on its own");
     store.migrate(&registration()).await.unwrap();
     store.check(&registration()).await.unwrap();
 
@@ -114,4 +123,44 @@ async fn a_store_of_the_first_version_keeps_everything() {
     let heads = store.read_heads(&[(tenant, stream)]).await.unwrap();
     assert_eq!(heads.versions, [Version::new(5)]);
     ermine_core::ports::EventAppender::append(&store, batch("t", 2).idempotent()).await.unwrap();
+}
+
+#[tokio::test]
+async fn roles_of_the_first_version_can_still_do_their_work() {
+    let database = TestDatabase::create().await;
+    let sql = database.connect().await;
+    old_store(&sql).await;
+    let suffix = roles::suffix(&database);
+    let script = include_str!("upgrade/roles.sql");
+    let [appender, reader, daemon] = roles::grant(&database, script, &suffix).await;
+    // As if the roles had been made by another one than the one that migrates now.
+    let revoke = format!(
+        "alter default privileges in schema ermine revoke select, insert, update, delete on tables from ermine_daemon_{suffix}"
+    );
+    sql.batch_execute(&revoke).await.unwrap();
+    let append_as_before = "select ermine.append('s', null, array['T', 'U'], array['1', '2']::json[])";
+    let login = |role: &str| database.address().with_login(&format!("ermine_{role}_{suffix}"), None);
+    let old_node = OwnedClient::connect(&login("appender").url(database.name())).await.unwrap();
+    old_node.batch_execute(append_as_before).await.unwrap();
+
+    Store::connect(database.url()).await.unwrap().migrate(&registration()).await.unwrap();
+    for store in [&appender, &reader, &daemon] {
+        store.check(&registration()).await.unwrap();
+    }
+    old_node.batch_execute(append_as_before).await.unwrap();
+    append(&appender, "s", ExpectedVersion::Exact(Version::new(4)), 1).await.unwrap();
+    append(&appender, "t", ExpectedVersion::NoStream, 1).await.unwrap();
+    ermine_core::ports::EventAppender::append(&appender, batch("u", 2).idempotent()).await.unwrap();
+    let stream = ermine_core::StreamId::new("s").unwrap();
+    let archived = appender.archive_stream(&TenantId::default(), &stream).await.unwrap();
+    assert_eq!(archived.position.seq(), Seq::new(9));
+
+    assert_eq!(daemon.skip_events(&[Seq::new(2)], "poison").await.unwrap(), 1);
+    let worker = Worker::take(&daemon).await;
+    worker.commit(vec![put(&trips(), "b", "{}"), publish("a message")]).await.unwrap();
+    let messages = daemon.pending_messages(9.try_into().unwrap()).await.unwrap();
+    daemon.settle_messages(&[messages[0].id]).await.unwrap();
+    assert_eq!(reader.load_views(&trips(), &[key("b")]).await.unwrap().len(), 1);
+    drop((appender, reader, daemon, worker, old_node));
+    roles::drop_roles(&database, &suffix).await;
 }
