@@ -9,37 +9,14 @@ use std::{
 use ermine::{Ermine, ErrorKind, prelude::*};
 use ermine_memory::MemoryStore;
 
-#[derive(DomainEvent)]
-enum TripEvent {
-    Started { driver: String },
-    Travelled { km: f64 },
-}
-
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Trip {
-    driver: String,
-    km: f64,
-}
-
-impl Aggregate for Trip {
-    type Event = TripEvent;
-
-    fn evolve(trip: Option<Self>, event: &Recorded<TripEvent>) -> Result<Option<Self>, ApplyError> {
-        let mut trip = trip.unwrap_or_default();
-        match event.data() {
-            TripEvent::Started { driver } => trip.driver.clone_from(driver),
-            TripEvent::Travelled { km } => trip.km += km,
-        }
-        Ok(Some(trip))
-    }
-}
+use crate::trips::{Trip, TripEvent, started, travelled, trip};
 
 fn trips(store: &MemoryStore) -> ermine::ErmineBuilder {
     Ermine::with_store(Arc::new(store.clone())).project(single_stream::<Trip>("Trip"))
 }
 
 fn journey() -> [TripEvent; 2] {
-    [TripEvent::Started { driver: "ada".into() }, TripEvent::Travelled { km: 12.5 }]
+    [started("ada"), travelled(12)]
 }
 
 #[tokio::test]
@@ -47,8 +24,7 @@ async fn what_was_appended_can_be_read_once_it_has_been_waited_for() {
     let ermine = trips(&MemoryStore::new()).daemon(DaemonMode::Solo).start().await.unwrap();
     let appended = ermine.append("trip-1", journey()).await.unwrap();
     ermine.wait_for(appended.position()).await.unwrap();
-    let trip = ermine.load::<Trip>("trip-1").await.unwrap();
-    assert_eq!(trip, Some(Trip { driver: "ada".into(), km: 12.5 }));
+    assert_eq!(ermine.load::<Trip>("trip-1").await.unwrap(), Some(trip("ada", 12)));
     assert_eq!(ermine.load::<Trip>("trip-2").await.unwrap(), None);
     ermine.stop().await.unwrap();
 }

@@ -12,37 +12,7 @@ use ermine::{
 };
 use ermine_memory::MemoryStore;
 
-#[derive(DomainEvent, Clone)]
-enum TripEvent {
-    Started { driver: String },
-    Travelled { km: i64 },
-    Legs { km: Vec<i64> },
-    Ended,
-    Cancelled,
-}
-
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Trip {
-    driver: String,
-    km: i64,
-    ended: bool,
-}
-
-impl Aggregate for Trip {
-    type Event = TripEvent;
-
-    fn evolve(trip: Option<Self>, event: &Recorded<TripEvent>) -> Result<Option<Self>, ApplyError> {
-        let mut trip = trip.unwrap_or_default();
-        match event.data() {
-            TripEvent::Started { driver } => trip.driver.clone_from(driver),
-            TripEvent::Travelled { km } => trip.km += km,
-            TripEvent::Legs { km } => trip.km += km.iter().sum::<i64>(),
-            TripEvent::Ended => trip.ended = true,
-            TripEvent::Cancelled => return Ok(None),
-        }
-        Ok(Some(trip))
-    }
-}
+use crate::trips::{Trip, TripEvent, started, travelled, trip};
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Total {
@@ -63,10 +33,6 @@ impl Aggregate for Total {
     }
 }
 
-fn started(driver: &str) -> TripEvent {
-    TripEvent::Started { driver: driver.into() }
-}
-
 async fn host(projections: impl IntoIterator<Item = Registered>) -> Ermine {
     let builder = Ermine::with_store(Arc::new(MemoryStore::new()));
     projections.into_iter().fold(builder, ermine::ErmineBuilder::project).start().await.unwrap()
@@ -75,10 +41,10 @@ async fn host(projections: impl IntoIterator<Item = Registered>) -> Ermine {
 #[tokio::test]
 async fn an_inline_view_is_there_when_the_append_is_answered() {
     let ermine = host([single_stream::<Trip>("Trip").inline().into()]).await;
-    ermine.append("trip-1", [started("ada"), TripEvent::Travelled { km: 3 }]).await.unwrap();
-    ermine.append("trip-1", [TripEvent::Travelled { km: 4 }]).await.unwrap();
-    let trip = ermine.load::<Trip>("trip-1").await.unwrap().unwrap();
-    assert_eq!(trip, Trip { driver: "ada".into(), km: 7, ended: false });
+    ermine.append("trip-1", [started("ada"), travelled(3)]).await.unwrap();
+    ermine.append("trip-1", [travelled(4)]).await.unwrap();
+    let found = ermine.load::<Trip>("trip-1").await.unwrap().unwrap();
+    assert_eq!(found, trip("ada", 7));
     ermine.append("trip-1", [TripEvent::Cancelled]).await.unwrap();
     assert_eq!(ermine.load::<Trip>("trip-1").await.unwrap(), None);
 }
@@ -92,7 +58,7 @@ async fn writers_of_one_inline_view_lose_no_update() {
         let ermine = ermine.clone();
         writers.spawn(async move {
             for _ in 0..10 {
-                ermine.append(format!("trip-{writer}"), [TripEvent::Travelled { km: 1 }]).await.unwrap();
+                ermine.append(format!("trip-{writer}"), [travelled(1)]).await.unwrap();
             }
         });
     }
@@ -143,20 +109,18 @@ async fn an_event_projection_stores_patches_and_deletes() {
                 }
                 TripEvent::Travelled { .. } => views.patch(trip, Patch::new().increment("legs", 1)?)?,
                 TripEvent::Legs { .. } => views.delete_where(field("legs")?.ge(2)),
+                TripEvent::Shared { .. } => {}
                 TripEvent::Ended | TripEvent::Cancelled => views.delete(trip)?,
             }
             Ok(())
         });
     let ermine = host([running.into()]).await;
-    ermine
-        .append("a", [started("ada"), TripEvent::Travelled { km: 1 }, TripEvent::Travelled { km: 1 }])
-        .await
-        .unwrap();
-    ermine.append("b", [started("bob"), TripEvent::Travelled { km: 1 }]).await.unwrap();
+    ermine.append("a", [started("ada"), travelled(1), travelled(1)]).await.unwrap();
+    ermine.append("b", [started("bob"), travelled(1)]).await.unwrap();
     ermine.catch_up().await.unwrap();
     assert_eq!(ermine.load::<Running>("a").await.unwrap(), Some(Running { driver: "ada".into(), legs: 2 }));
-    ermine.append("b", [TripEvent::Legs { km: vec![] }, TripEvent::Travelled { km: 1 }]).await.unwrap();
-    ermine.append("a", [TripEvent::Travelled { km: 1 }]).await.unwrap();
+    ermine.append("b", [TripEvent::Legs { km: vec![] }, travelled(1)]).await.unwrap();
+    ermine.append("a", [travelled(1)]).await.unwrap();
     ermine.catch_up().await.unwrap();
     assert_eq!(ermine.load::<Running>("a").await.unwrap(), None, "a patch makes no view");
     assert_eq!(ermine.load::<Running>("b").await.unwrap(), Some(Running { driver: "bob".into(), legs: 2 }));
@@ -185,11 +149,8 @@ async fn a_flat_table_has_a_row_per_stream() {
         .on("trip.ended", |row| row.recorded_at("ended_at"))
         .on("trip.cancelled", ermine::core::RowRule::delete);
     let ermine = host([rows.into()]).await;
-    ermine
-        .append("a", [started("ada"), TripEvent::Travelled { km: 2 }, TripEvent::Travelled { km: 5 }])
-        .await
-        .unwrap();
-    ermine.append("b", [TripEvent::Travelled { km: 5 }]).await.unwrap();
+    ermine.append("a", [started("ada"), travelled(2), travelled(5)]).await.unwrap();
+    ermine.append("b", [travelled(5)]).await.unwrap();
     ermine.append("c", [started("cyn"), TripEvent::Ended]).await.unwrap();
     ermine.append("d", [started("dan"), TripEvent::Cancelled]).await.unwrap();
     ermine.catch_up().await.unwrap();
@@ -242,9 +203,9 @@ async fn a_later_stage_sees_what_an_earlier_one_has_changed() {
         multi_stream::<Changes, _, _>("Changes", |event: &Recorded<DriverEvent>| event.stream().to_string());
     let both = composite("Both").stage([member(single_stream::<Trip>("Trip"))]).stage([member(changes)]);
     let ermine = host([both.into()]).await;
-    ermine.append("a", [started("ada"), TripEvent::Travelled { km: 2 }, TripEvent::Ended]).await.unwrap();
+    ermine.append("a", [started("ada"), travelled(2), TripEvent::Ended]).await.unwrap();
     ermine.catch_up().await.unwrap();
-    ermine.append("a", [TripEvent::Travelled { km: 3 }]).await.unwrap();
+    ermine.append("a", [travelled(3)]).await.unwrap();
     ermine.append("b", [started("bob")]).await.unwrap();
     ermine.catch_up().await.unwrap();
     ermine.append("a", [TripEvent::Cancelled]).await.unwrap();
@@ -306,7 +267,7 @@ async fn effects_of_an_aggregate_are_committed_with_it_and_never_repeated() {
         single_stream::<Trip>("Trip").version(version).raise(|event, trip: Option<&Trip>, effects| {
             if matches!(event.data(), TripEvent::Ended) {
                 effects.publish("ended", &trip.map(|t| t.km))?;
-                effects.append("audit", [TripEvent::Travelled { km: 1 }])?;
+                effects.append("audit", [travelled(1)])?;
             }
             Ok(())
         })
@@ -315,7 +276,7 @@ async fn effects_of_an_aggregate_are_committed_with_it_and_never_repeated() {
     let start =
         |version| Ermine::with_store(store.clone()).project(trips(version)).sink(sent.clone()).start();
     let ermine = start(1).await.unwrap();
-    ermine.append("a", [started("ada"), TripEvent::Travelled { km: 2 }, TripEvent::Ended]).await.unwrap();
+    ermine.append("a", [started("ada"), travelled(2), TripEvent::Ended]).await.unwrap();
     ermine.catch_up().await.unwrap();
     assert_eq!(*sent.0.lock().unwrap(), ["ended 2"]);
     assert_eq!(ermine.load::<Trip>("audit").await.unwrap().unwrap().km, 1);
@@ -379,9 +340,9 @@ async fn a_subscription_is_given_events_in_order_and_can_be_rewound_while_it_run
 async fn the_state_of_a_stream_is_the_same_in_every_lifecycle() {
     for lifecycle in [Lifecycle::Inline, Lifecycle::Async, Lifecycle::Live] {
         let ermine = host([single_stream::<Trip>("Trip").lifecycle(lifecycle).into()]).await;
-        ermine.append("a", [started("ada"), TripEvent::Travelled { km: 2 }]).await.unwrap();
+        ermine.append("a", [started("ada"), travelled(2)]).await.unwrap();
         ermine.catch_up().await.unwrap();
-        let first = ermine.append("a", [TripEvent::Travelled { km: 3 }]).await.unwrap();
+        let first = ermine.append("a", [travelled(3)]).await.unwrap();
         assert_eq!(ermine.fetch_latest::<Trip>("a").await.unwrap().unwrap().km, 5, "{lifecycle:?}");
         let writing = ermine.fetch_for_writing::<Trip>("a").await.unwrap();
         assert_eq!(writing.version(), first.version());

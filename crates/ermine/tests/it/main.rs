@@ -13,3 +13,4 @@ mod kinds;
 mod model;
 mod scenarios;
 mod stores;
+mod trips;

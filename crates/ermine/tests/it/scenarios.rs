@@ -19,67 +19,13 @@ use ermine::{
     testing::ProjectionSpec,
 };
 
-use crate::stores::{Fresh, on_every_store};
-
-#[derive(DomainEvent, Clone)]
-enum TripEvent {
-    Started {
-        driver: String,
-    },
-    Travelled {
-        km: i64,
-    },
-    /// Several legs in one event.
-    Legs {
-        km: Vec<i64>,
-    },
-    /// A trip that counts for several people.
-    Shared {
-        with: Vec<String>,
-    },
-    Ended,
-    Cancelled,
-}
-
-fn started(driver: &str) -> TripEvent {
-    TripEvent::Started { driver: driver.into() }
-}
-
-fn travelled(km: i64) -> TripEvent {
-    TripEvent::Travelled { km }
-}
+use crate::{
+    stores::{Fresh, on_every_store},
+    trips::{Trip, TripEvent, started, travelled, trip},
+};
 
 fn shared(with: &[&str]) -> TripEvent {
     TripEvent::Shared { with: with.iter().map(ToString::to_string).collect() }
-}
-
-/// What one trip comes to; a cancelled one is gone.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Trip {
-    driver: String,
-    km: i64,
-    ended: bool,
-}
-
-impl Aggregate for Trip {
-    type Event = TripEvent;
-
-    fn evolve(trip: Option<Self>, event: &Recorded<TripEvent>) -> Result<Option<Self>, ApplyError> {
-        let mut trip = trip.unwrap_or_default();
-        match event.data() {
-            TripEvent::Started { driver } => trip.driver.clone_from(driver),
-            TripEvent::Travelled { km } => trip.km += km,
-            TripEvent::Legs { km } => trip.km += km.iter().sum::<i64>(),
-            TripEvent::Shared { .. } => {}
-            TripEvent::Ended => trip.ended = true,
-            TripEvent::Cancelled => return Ok(None),
-        }
-        Ok(Some(trip))
-    }
-}
-
-fn trip(driver: &str, km: i64) -> Trip {
-    Trip { driver: driver.into(), km, ended: false }
 }
 
 /// Every event in the order in which it came: what is lost, doubled or overtakes shows.
