@@ -326,3 +326,6 @@ fn ending_at(mut part: EventPage, last: Seq) -> EventPage {
     part.range = EventRange::new(part.range.floor(), last).unwrap_or(part.range);
     part
 }
+
+#[cfg(test)]
+mod tests;
