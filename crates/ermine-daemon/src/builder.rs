@@ -108,6 +108,10 @@ impl DaemonBuilder {
                 self.store.kind()
             )));
         }
+        // A rebuild has no effects, and a subscription has nothing else: nobody waits for one there.
+        if matches!(self.mode, Mode::Rebuild { .. }) {
+            registry.shards.retain(|shard| matches!(shard.work, Work::Stages(_)));
+        }
         let (marks, mark) = watch::channel(None);
         let settings = Arc::new(self.settings);
         let (trouble, troubled) = watch::channel(None);
@@ -124,10 +128,6 @@ impl DaemonBuilder {
         let upstreams = |shard: &Shard| -> Vec<Arc<watch::Sender<ShardStatus>>> {
             shard.after.iter().filter_map(|name| statuses.get(name).cloned()).collect()
         };
-        // A rebuild has no effects, and a subscription has nothing else.
-        if matches!(self.mode, Mode::Rebuild { .. }) {
-            registry.shards.retain(|shard| matches!(shard.work, Work::Stages(_)));
-        }
         let mut workers = Vec::with_capacity(registry.shards.len());
         let mut shards = Vec::with_capacity(registry.shards.len());
         for shard in registry.shards {

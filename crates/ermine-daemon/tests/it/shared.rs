@@ -107,8 +107,7 @@ async fn a_run_to_a_ceiling_waits_for_every_upstream() {
         .projection(single_stream::<Trip>("Trip"))
         .settings(small_pages(3))
         .mode(Mode::CatchUp { ceiling: position.seq() });
-    let mut rig = Rig::run(&store, builder);
-    rig.tasks.join_next().await.unwrap().unwrap().unwrap();
+    Rig::run(&store, builder).end().await.unwrap();
     let progress = store.read_progress().await.unwrap();
     let progress: Vec<u64> = progress.iter().map(|p| p.seq.get()).collect();
     assert_eq!(progress, [30, 30, 30]);
@@ -122,8 +121,7 @@ async fn a_run_that_ends_does_not_wait_for_a_start_beyond_its_end() {
         .projection(single_stream::<Trip>("Trip").start(Start::After(ermine_core::Seq::new(9))))
         .settings(settings())
         .mode(Mode::CatchUp { ceiling: position.seq() });
-    let mut rig = Rig::run(&store, builder);
-    rig.tasks.join_next().await.unwrap().unwrap().unwrap();
+    Rig::run(&store, builder).end().await.unwrap();
     assert_eq!(km_in(&store, 1, "a").await, None);
 }
 

@@ -3,15 +3,17 @@
 use std::{
     num::NonZeroUsize,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
+use async_trait::async_trait;
 use ermine_core::{
-    Aggregate, AppendBatch, ApplyError, DomainEvent, NewEvent, Position, ProjectionName, Recorded, Result,
-    ShardName, StreamAppend, StreamId, ViewId, ViewKey, ViewTable,
+    Aggregate, AppendBatch, ApplyError, DomainEvent, NewEvent, PageEffects, PageError, Position,
+    ProjectionName, Recorded, Result, ShardName, StreamAppend, StreamId, Subscriber, ViewId, ViewKey,
+    ViewTable,
     ports::{EventAppender, SchemaAdmin, Store, ViewStore},
     single_stream,
 };
@@ -124,9 +126,15 @@ impl Rig {
         .await
     }
 
-    pub(crate) async fn stop(mut self) -> Result<()> {
+    pub(crate) async fn stop(self) -> Result<()> {
         self.stop.cancel();
-        self.tasks.join_next().await.unwrap().unwrap()
+        self.end().await
+    }
+
+    /// What the daemon says when it has ended by itself, as a run to a ceiling does.
+    pub(crate) async fn end(mut self) -> Result<()> {
+        let ended = tokio::time::timeout(SOON, self.tasks.join_next()).await;
+        ended.expect("the daemon ends").unwrap().unwrap()
     }
 }
 
@@ -190,4 +198,22 @@ pub(crate) async fn stored<T: serde::de::DeserializeOwned>(
     let key = ViewKey::new(ViewId::new(id).unwrap());
     let view = store.load_views(&table, &[key]).await.unwrap().remove(0)?;
     Some(view.body.decode().unwrap())
+}
+
+/// Remembers what it was given.
+#[derive(Clone, Default)]
+pub(crate) struct Listener(pub(crate) Arc<Mutex<Vec<u64>>>);
+
+#[async_trait]
+impl Subscriber for Listener {
+    type Event = TripEvent;
+
+    async fn receive(&self, page: &[Recorded<TripEvent>], _: &mut PageEffects) -> Result<(), PageError> {
+        for event in page {
+            if let TripEvent::Travelled { km } = event.data() {
+                self.0.lock().unwrap().push(*km);
+            }
+        }
+        Ok(())
+    }
 }
