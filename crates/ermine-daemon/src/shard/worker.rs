@@ -5,7 +5,7 @@ use std::{
 
 use ermine_core::{
     Clock, Epoch, Error, ErrorKind, LogPoint, Progress, Result, Seq, ShardBatch, ShardName, Start,
-    TakenShard, ports::Store,
+    TakenShard, Timestamp, ports::Store,
 };
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +16,7 @@ use crate::{
     backoff::Backoff,
     log::Log,
     metrics,
+    registry::Work,
     retry::{Next, next},
 };
 
@@ -23,6 +24,18 @@ use crate::{
 const STAND_BACKS: u32 = 3;
 /// After how many times the wait of a fenced worker without any trouble it starts to count again.
 const PEACE: u32 = 10;
+
+/// The epoch of a shard that has been taken once.
+const FIRST_EPOCH: Epoch = Epoch(1);
+
+/// What a worker knows of its shard from one life of the pipeline to the next.
+#[derive(Debug, Default)]
+struct Hold {
+    epoch: Option<Epoch>,
+    /// Where the shard is to start, as long as it has not been moved there: it may be taken already, and then nothing stored
+    /// says that it has to be.
+    start: Option<Seq>,
+}
 
 /// How a life of the pipeline ended well.
 enum Ended {
@@ -53,7 +66,7 @@ pub(crate) struct Worker {
 impl Worker {
     /// Runs until told to stop, a rebuild is finished, or a rebuild meets a failure that does not pass.
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<()> {
-        let mut epoch = None;
+        let mut hold = Hold::default();
         let mut retries = Backoff::new(self.settings.retry_first, self.settings.retry_max);
         let mut pauses = Backoff::new(self.settings.pause_first, self.settings.pause_max);
         // Whether a commit of ours may still come through that we have given up.
@@ -61,7 +74,7 @@ impl Worker {
         let mut stand_backs = 0;
         loop {
             let began = tokio::time::Instant::now();
-            let failure = match self.attempt(&mut epoch, &stop).await {
+            let failure = match self.attempt(&mut hold, &stop).await {
                 Ok(Ended::Done) => {
                     self.set(ShardState::Stopped { reason: "it was told to".into() });
                     return Ok(());
@@ -100,20 +113,20 @@ impl Worker {
                         "a passing fault: {}", failure.chain()
                     );
                     self.set(ShardState::Retrying { reason: failure.chain(), retry_at: self.after(delay) });
-                    self.wait_or_rewind(&mut epoch, delay, &stop).await;
+                    self.wait_or_rewind(&mut hold, delay, &stop).await;
                 }
                 Next::Pause => {
                     let delay = pauses.next_delay();
                     tracing::error!(shard = %self.shard.name, ?delay, "shard paused: {}", failure.chain());
                     self.set(ShardState::Paused { reason: failure.chain(), retry_at: self.after(delay) });
-                    self.wait_or_rewind(&mut epoch, delay, &stop).await;
+                    self.wait_or_rewind(&mut hold, delay, &stop).await;
                 }
                 Next::StandBack => {
                     tracing::warn!(shard = %self.shard.name, "shard left to another process: {}", failure.chain());
                     if !self.stand_back(&mut stand_backs, &stop).await {
                         stop.cancelled().await;
                     }
-                    epoch = None;
+                    hold = Hold::default();
                 }
                 Next::Stop => {
                     self.set(ShardState::Stopped { reason: failure.chain() });
@@ -124,7 +137,7 @@ impl Worker {
     }
 
     /// One life of the pipeline, from the stored progress on.
-    async fn attempt(&self, epoch: &mut Option<Epoch>, stop: &CancellationToken) -> Result<Ended> {
+    async fn attempt(&self, hold: &mut Hold, stop: &CancellationToken) -> Result<Ended> {
         let mut marks = self.marks.clone();
         let start = tokio::select! {
             biased;
@@ -137,13 +150,13 @@ impl Worker {
         let position = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(Ended::Done),
-            position = self.enter(epoch, start) => match position? {
+            position = self.enter(hold, start) => match position? {
                 Some(position) => position,
                 None => return Ok(Ended::Done),
             },
         };
         let effects_above = self.effects_above().await?;
-        let held = epoch.expect("entering gives one");
+        let held = hold.epoch.expect("entering gives one");
         self.status.send_modify(|status| {
             status.progress = position;
             status.incarnation = Some(start.incarnation);
@@ -174,33 +187,33 @@ impl Worker {
         }
         match rewind {
             Some(rewind) => {
-                self.rewind(epoch, rewind).await;
+                self.rewind(hold, rewind).await;
                 Ok(Ended::Rewound)
             }
             None => Ok(Ended::Done),
         }
     }
 
-    async fn wait_or_rewind(&self, epoch: &mut Option<Epoch>, delay: Duration, stop: &CancellationToken) {
+    async fn wait_or_rewind(&self, hold: &mut Hold, delay: Duration, stop: &CancellationToken) {
         let mut rewinds = self.rewinds.lock().await;
         let rewind = tokio::select! {
             () = wait(delay, stop) => None,
             Some(rewind) = rewinds.recv() => Some(rewind),
         };
         if let Some(rewind) = rewind {
-            self.rewind(epoch, rewind).await;
+            self.rewind(hold, rewind).await;
         }
     }
 
     /// Goes on from another place. Whoever asked is told; the worker goes on either way.
-    async fn rewind(&self, epoch: &mut Option<Epoch>, Rewind { to, answer }: Rewind) {
+    async fn rewind(&self, hold: &mut Hold, Rewind { to, answer }: Rewind) {
         if answer.is_closed() {
             return; // whoever asked has given up
         }
         let placed = self.place(to).await;
         if let Ok(taken) = &placed {
             tracing::info!(shard = %self.shard.name, progress = %to, "shard rewound");
-            *epoch = Some(taken.epoch);
+            *hold = Hold { epoch: Some(taken.epoch), start: None };
             self.status.send_modify(|status| status.progress = to);
         }
         let _ = answer.send(placed.map(drop));
@@ -227,9 +240,9 @@ impl Worker {
 
     /// Where to start. The first time the shard is taken; later its epoch is only compared, so that a worker that was
     /// fenced off meanwhile does not fence off its successor in turn.
-    async fn enter(&self, epoch: &mut Option<Epoch>, mark: Mark) -> Result<Option<Seq>> {
+    async fn enter(&self, hold: &mut Hold, mark: Mark) -> Result<Option<Seq>> {
         self.check_members().await?;
-        if let Some(mine) = *epoch
+        if let Some(mine) = hold.epoch
             && let Some(stored) = self.stored().await?
         {
             if stored.epoch == mine {
@@ -240,16 +253,21 @@ impl Worker {
             }
             // A lower epoch: the store has lost our taking of the shard in a crash.
         }
-        let wanted = self.wanted_start(mark).await?;
+        let wanted = match hold.start {
+            Some(missed) => Some(missed),
+            None => self.wanted_start(mark).await?,
+        };
         if wanted.is_some_and(|wanted| self.mode.is_finished(wanted) && self.mode.limit(wanted) < wanted) {
             return Ok(None); // a run that ends has nothing to do below its start
         }
+        hold.start = wanted;
         let taken = self.take().await?;
-        *epoch = Some(taken.epoch);
-        match wanted {
-            Some(wanted) if taken.seq < wanted => self.move_up(&taken, wanted, mark).await.map(Some),
-            _ => Ok(Some(taken.seq)),
-        }
+        let position = match wanted {
+            Some(wanted) if taken.seq < wanted => self.move_up(&taken, wanted, mark).await?,
+            _ => taken.seq,
+        };
+        *hold = Hold { epoch: Some(taken.epoch), start: None };
+        Ok(Some(position))
     }
 
     /// The members of a composite have views of their own, which are as far as their progress says: a member that is elsewhere
@@ -276,17 +294,30 @@ impl Worker {
     /// Where the shard is to start at least, if anywhere but where it is.
     async fn wanted_start(&self, mark: Mark) -> Result<Option<Seq>> {
         Ok(match self.shard.start {
-            Start::Present => self.stored().await?.is_none().then_some(mark.seq),
+            Start::Present => match self.stored().await? {
+                None => Some(mark.seq),
+                Some(stored) if self.is_not_started(&stored) => {
+                    Some(self.before_first_since(stored.moved_at, mark).await?)
+                }
+                Some(_) => None,
+            },
             Start::After(seq) => Some(seq),
-            Start::Since(moment) => {
-                let doing =
-                    || format!("looking for the first event since {moment} for shard {}", self.shard.name);
-                let first = self.store.locate(LogPoint::Since(moment));
-                let first = answer(self.settings.call_deadline, doing, first).await?;
-                Some(first.map_or(mark.seq, |entry| entry.seq.previous()))
-            }
+            Start::Since(moment) => Some(self.before_first_since(moment, mark).await?),
             _ => None,
         })
+    }
+
+    /// Whether somebody has taken the shard who may not have got to move it up. A subscription may have been put there since.
+    fn is_not_started(&self, stored: &Progress) -> bool {
+        stored.seq == Seq::ZERO && (stored.epoch == FIRST_EPOCH || matches!(self.shard.work, Work::Stages(_)))
+    }
+
+    /// The place before the first event since `moment`; the mark if there is none.
+    async fn before_first_since(&self, moment: Timestamp, mark: Mark) -> Result<Seq> {
+        let doing = || format!("looking for the first event since {moment} for shard {}", self.shard.name);
+        let first = self.store.locate(LogPoint::Since(moment));
+        let first = answer(self.settings.call_deadline, doing, first).await?;
+        Ok(first.map_or(mark.seq, |entry| entry.seq.previous()))
     }
 
     /// Passes what lies before the start, as a batch without changes: should somebody else have taken the shard meanwhile,
@@ -367,8 +398,8 @@ impl Worker {
         self.status.send_modify(|status| status.state = state);
     }
 
-    fn after(&self, delay: Duration) -> ermine_core::Timestamp {
-        self.clock.now().checked_add(delay).unwrap_or(ermine_core::Timestamp::MAX)
+    fn after(&self, delay: Duration) -> Timestamp {
+        self.clock.now().checked_add(delay).unwrap_or(Timestamp::MAX)
     }
 }
 

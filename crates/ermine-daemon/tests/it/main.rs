@@ -12,4 +12,5 @@ mod pipeline;
 mod rebuild;
 mod shared;
 mod shutdown;
+mod starts;
 mod support;
