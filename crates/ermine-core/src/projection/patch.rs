@@ -159,3 +159,65 @@ fn object<'d>(field: &Field, document: &'d mut Json) -> Result<&'d mut Map<Strin
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn patched(patch: Result<Patch, ApplyError>, mut document: Json) -> Json {
+        patch.unwrap().apply(&mut document).unwrap();
+        document
+    }
+
+    #[test]
+    fn null_counts_as_missing() {
+        let of = Patch::new;
+        for document in [json!({"at": {}}), json!({"at": {"n": null}})] {
+            assert_eq!(patched(of().increment("at.n", 2), document.clone()), json!({"at": {"n": 2}}));
+            assert_eq!(patched(of().increment("at.n", 0.5), document.clone()), json!({"at": {"n": 0.5}}));
+            assert_eq!(patched(of().push("at.n", "x"), document.clone()), json!({"at": {"n": ["x"]}}));
+            assert_eq!(patched(of().set("at.n", 3), document.clone()), json!({"at": {"n": 3}}));
+            assert_eq!(patched(of().remove("at.n"), document), json!({"at": {}}));
+        }
+    }
+
+    #[test]
+    fn objects_are_made_on_the_way_where_there_is_nothing_or_null() {
+        let of = Patch::new;
+        for document in [json!({}), json!({"at": null})] {
+            assert_eq!(
+                patched(of().increment("at.n.m", 2), document.clone()),
+                json!({"at": {"n": {"m": 2}}})
+            );
+            assert_eq!(patched(of().push("at.n", "x"), document.clone()), json!({"at": {"n": ["x"]}}));
+            assert_eq!(patched(of().set("at.n", Json::Null), document.clone()), json!({"at": {"n": null}}));
+            assert_eq!(
+                patched(of().remove("at.n"), document.clone()),
+                document,
+                "nothing is there to remove"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_there_and_does_not_fit_is_refused() {
+        let refused = |patch: Result<Patch, ApplyError>, mut document: Json| {
+            patch.unwrap().apply(&mut document).unwrap_err().to_string()
+        };
+        let of = Patch::new;
+        assert_eq!(
+            refused(of().increment("n", 1), json!({"n": false})),
+            "field \"n\" is false, not a number to add 1 to"
+        );
+        assert_eq!(
+            refused(of().push("n", 1), json!({"n": {}})),
+            "field \"n\" is {}, not an array to append to"
+        );
+        assert_eq!(
+            refused(of().set("at.n", 1), json!({"at": 0})),
+            "field \"at.n\" leads through 0, which is not an object"
+        );
+    }
+}
