@@ -389,6 +389,32 @@ async fn everything_that_cannot_work_is_said_at_once() {
 }
 
 #[tokio::test]
+async fn only_versions_that_keep_views_can_be_asked() {
+    let ermine = host([
+        single_stream::<Trip>("Trip").version(2).into(),
+        single_stream::<Trip>("Trip").version(3).only(["trip.travelled"]).into(),
+        single_stream::<Trip>("Trip").version(5).live().into(),
+    ])
+    .await;
+    ermine.append("a", [started("ada"), travelled(4)]).await.unwrap();
+    ermine.catch_up().await.unwrap();
+    let query = || ermine.query::<Trip>().unwrap();
+    assert_eq!(query().load("a").await.unwrap(), Some(trip("ada", 4)), "the lowest is the one in service");
+    for (version, expected) in [(2, trip("ada", 4)), (3, trip("", 4))] {
+        let found = query().version(version).unwrap().load("a").await.unwrap();
+        assert_eq!(found, Some(expected), "version {version}");
+    }
+    for version in [0, 1, 4, 5] {
+        let refused = query().version(version).unwrap_err();
+        assert_eq!(*refused.kind(), ermine::ErrorKind::NotFound);
+        let expected = format!("no version {version} of projection \"Trip\" that keeps views is registered");
+        assert_eq!(refused.to_string(), expected);
+    }
+    let unknown = ermine.query_of::<Trip>("Tripp").unwrap_err();
+    assert_eq!(*unknown.kind(), ermine::ErrorKind::NotFound);
+}
+
+#[tokio::test]
 async fn tenants_are_rolled_up_into_one_view_each() {
     let ermine = host([ermine::core::tenant_roll_up::<Total>("Tenants").into()]).await;
     for (tenant, km) in [("acme", 3), ("", 4), ("acme", 5)] {
