@@ -86,6 +86,7 @@ statements! {
     pending_messages [INT8];
     place_shard [TEXT, INT8];
     publish [UUID_ARRAY, TEXT_ARRAY, INT8_ARRAY, TEXT_ARRAY, TEXT_ARRAY, JSON_ARRAY];
+    read_head [TEXT, TEXT];
     read_heads [TEXT_ARRAY, TEXT_ARRAY];
     read_progress [];
     read_stream [TEXT, TEXT, INT8, INT8];

@@ -8,16 +8,20 @@ use crate::{Store, error::Effect};
 
 pub(super) async fn heads(store: &Store, streams: &[(TenantId, StreamId)]) -> Result<StreamHeads> {
     let doing = || format!("reading the versions of {} streams", streams.len());
-    let tenants: Vec<&str> = streams.iter().map(|(tenant, _)| tenant.as_str()).collect();
-    let ids: Vec<&str> = streams.iter().map(|(_, stream)| stream.as_str()).collect();
     let loan = store.loan().await.map_err(|err| err.context(doing()))?;
-    let rows = loan
-        .query(&store.inner.sql.read_heads, &[&tenants, &ids])
-        .await
-        .map_err(|fault| fault.into_error(doing(), Effect::Reads))?;
+    let sql = &store.inner.sql;
+    let rows = if let [(tenant, stream)] = streams {
+        loan.query(&sql.read_head, &[&tenant.as_str(), &stream.as_str()]).await
+    } else {
+        let tenants: Vec<&str> = streams.iter().map(|(tenant, _)| tenant.as_str()).collect();
+        let ids: Vec<&str> = streams.iter().map(|(_, stream)| stream.as_str()).collect();
+        loan.query(&sql.read_heads, &[&tenants, &ids]).await
+    };
+    let rows = rows.map_err(|fault| fault.into_error(doing(), Effect::Reads))?;
     let row = rows.first().ok_or_else(|| Error::fatal(doing()))?;
     let read = (|| {
-        Ok::<_, tokio_postgres::Error>((row.try_get::<_, Vec<i64>>(0)?, row.try_get::<_, Timestamp>(1)?))
+        let versions = if streams.len() == 1 { vec![row.try_get(0)?] } else { row.try_get(0)? };
+        Ok::<(Vec<i64>, Timestamp), tokio_postgres::Error>((versions, row.try_get(1)?))
     })();
     let (versions, at) = read.map_err(|err| Error::fatal(doing()).with_source(err))?;
     Ok(StreamHeads { versions: versions.into_iter().map(Version::from_i64).collect(), at })
