@@ -1,33 +1,39 @@
 //! Appending: one call of one function, so one round trip.
 
 mod flat;
+mod with_view;
 mod with_views;
 
 use async_trait::async_trait;
 use ermine_core::{
     AppendBatch, Appended, Error, ErrorKind, ExpectedVersion, Position, Result, Seq, StreamAppend,
-    StreamType, Uuid, Version, VersionConflict, ports::EventAppender,
+    StreamType, Uuid, Version, VersionConflict, ViewConflict, ports::EventAppender,
 };
 use flat::Flat;
 use postgres_types::ToSql;
 use tokio_postgres::{Row, Transaction};
+use with_view::WithView;
 
 use crate::{
     Store,
     error::{Effect, Fault},
     sql::Sql,
     value::RawJson,
+    view_sql::table_name,
 };
 
 #[async_trait]
 impl EventAppender for Store {
     async fn append(&self, batch: AppendBatch) -> Result<Appended> {
         batch.check()?;
-        if changes_views(&batch) {
+        let call = if !changes_views(&batch) {
+            Call::of(&batch)?
+        } else if let Some(call) = WithView::of(self, &batch)? {
+            Call::View(Box::new(call))
+        } else {
             return self.append_with_views(&batch).await;
-        }
+        };
         let loan = self.loan().await.map_err(|err| err.context(describe(&batch)))?;
-        let call = Call::of(&batch)?;
         let sql = call.sql(self);
         // Preparing changes nothing, so a connection that is lost there leaves nothing open.
         let ready =
@@ -72,7 +78,6 @@ impl Store {
     }
 }
 
-/// Whether more than one statement is needed.
 fn changes_views(batch: &AppendBatch) -> bool {
     !batch.pins().is_empty() || !batch.operations().is_empty()
 }
@@ -81,22 +86,23 @@ fn changes_views(batch: &AppendBatch) -> bool {
 enum Call<'a> {
     /// One stream, no metadata, not idempotent.
     Stream(Single<'a>),
+    /// The same with one view.
+    View(Box<WithView<'a>>),
     Events(Box<Flat<'a>>),
 }
 
 impl<'a> Call<'a> {
     fn of(batch: &'a AppendBatch) -> Result<Self> {
         Ok(match batch.streams() {
-            [one] if !batch.is_idempotent() && one.events.iter().all(|event| event.metadata().is_none()) => {
-                Self::Stream(Single::of(one))
-            }
+            [one] if is_plain(batch) => Self::Stream(Single::of(one)),
             _ => Self::Events(Box::new(Flat::of(batch)?)),
         })
     }
 
-    fn sql<'s>(&self, store: &'s Store) -> &'s Sql {
+    fn sql<'s>(&'s self, store: &'s Store) -> &'s Sql {
         match self {
             Self::Stream(_) => &store.inner.sql.append_stream,
+            Self::View(view) => view.sql(),
             Self::Events(_) => &store.inner.sql.append_events,
         }
     }
@@ -104,16 +110,23 @@ impl<'a> Call<'a> {
     fn params(&self) -> Vec<&(dyn ToSql + Sync)> {
         match self {
             Self::Stream(single) => single.params(),
+            Self::View(view) => view.params(),
             Self::Events(flat) => flat.params(),
         }
     }
 
     fn answer(&self, batch: &AppendBatch, rows: &[Row]) -> Result<Appended> {
         answer_of(batch, rows, |row| match self {
-            Self::Stream(_) => stream_answer(row),
+            Self::Stream(_) | Self::View(_) => stream_answer(row),
             Self::Events(flat) => flat.answer(row),
         })
     }
+}
+
+/// Whether there is nothing to record but bodies, once.
+fn is_plain(batch: &AppendBatch) -> bool {
+    let mut events = batch.streams().iter().flat_map(|append| &append.events);
+    !batch.is_idempotent() && events.all(|event| event.metadata().is_none())
 }
 
 fn answer_of(
@@ -191,10 +204,8 @@ fn describe(batch: &AppendBatch) -> String {
 }
 
 fn refusal(fault: Fault, batch: &AppendBatch) -> Error {
-    if fault.code() == Some("EM003")
-        && let Some(conflict) = conflict(&fault, batch)
-    {
-        return Error::conflict(conflict);
+    if let Some(conflict) = conflict(&fault, batch) {
+        return conflict;
     }
     let mut doing = describe(batch);
     doing.push_str(misplaced(&fault));
@@ -212,7 +223,16 @@ fn misplaced(fault: &Fault) -> &'static str {
     }
 }
 
-fn conflict(fault: &Fault, batch: &AppendBatch) -> Option<VersionConflict> {
+/// What the append was refused for, where that was a version.
+fn conflict(fault: &Fault, batch: &AppendBatch) -> Option<Error> {
+    match fault.code()? {
+        "EM003" => version_conflict(fault, batch).map(Error::conflict),
+        "EM004" => view_conflict(fault, batch).map(Error::view_conflict),
+        _ => None,
+    }
+}
+
+fn version_conflict(fault: &Fault, batch: &AppendBatch) -> Option<VersionConflict> {
     let detail: serde_json::Value = serde_json::from_str(fault.db()?.detail()?).ok()?;
     let (tenant, stream) = (detail["tenant"].as_str()?, detail["stream"].as_str()?);
     let append =
@@ -222,5 +242,19 @@ fn conflict(fault: &Fault, batch: &AppendBatch) -> Option<VersionConflict> {
         stream: append.stream.clone(),
         expected: append.expected,
         actual: Version::from_i64(detail["actual"].as_i64()?),
+    })
+}
+
+fn view_conflict(fault: &Fault, batch: &AppendBatch) -> Option<ViewConflict> {
+    let detail: serde_json::Value = serde_json::from_str(fault.db()?.detail()?).ok()?;
+    let (table, tenant, id) = (detail["table"].as_str()?, detail["tenant"].as_str()?, detail["id"].as_str()?);
+    let pin = batch.pins().iter().find(|pin| {
+        pin.key.tenant.as_str() == tenant && pin.key.id.as_str() == id && table_name(&pin.table) == table
+    })?;
+    Some(ViewConflict {
+        table: pin.table.clone(),
+        key: pin.key.clone(),
+        expected: pin.version,
+        actual: detail["actual"].as_i64().map(Version::from_i64),
     })
 }

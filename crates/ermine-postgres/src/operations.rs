@@ -10,6 +10,7 @@ mod rows;
 use std::collections::{BTreeMap, HashSet};
 
 use changes::Changes;
+pub(crate) use changes::cells;
 use ermine_core::{
     Error, Filter, Native, Operation, Result, TenantId, Value, Version, ViewKey, ViewPin, ViewTable,
 };

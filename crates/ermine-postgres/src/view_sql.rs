@@ -19,6 +19,27 @@ use crate::{
 /// The longest name that PostgreSQL keeps.
 const NAME_BYTES_MAX: usize = 63;
 
+/// What names views.
+const KEYS: &[Type] = &[Type::TEXT_ARRAY, Type::TEXT_ARRAY];
+/// What comes before the cells of views that are put somewhere.
+const VIEWS: &[Type] = &[Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT8_ARRAY, Type::INT8_ARRAY];
+/// What comes before the cells of a view that is put there by an append: the append, and what the view is beside them.
+const NEW_VIEW: &[Type] = &[
+    Type::TEXT,
+    Type::TEXT,
+    Type::INT8,
+    Type::UUID_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::JSON_ARRAY,
+    Type::TEXT,
+    Type::TEXT,
+    Type::TEXT,
+    Type::INT8,
+    Type::INT8,
+];
+/// What a view must be to be put in another's place.
+const PINNED: &[Type] = &[Type::INT8, Type::JSONB];
+
 /// The statements of one view table.
 #[derive(Debug)]
 pub(crate) struct ViewSql {
@@ -26,6 +47,8 @@ pub(crate) struct ViewSql {
     pub(crate) create: String,
     pub(crate) store: Sql,
     pub(crate) insert: Sql,
+    pub(crate) append_new: Sql,
+    pub(crate) append_next: Sql,
     pub(crate) delete: Sql,
     pub(crate) pin: Sql,
     pub(crate) load: Sql,
@@ -67,8 +90,7 @@ struct Pieces {
     columns: String,
     /// Those columns, each after a comma.
     names: String,
-    /// The arrays of what goes into them, and their types.
-    parameters: String,
+    /// The types of the arrays of what goes into them.
     types: Vec<Type>,
     /// What goes into them, out of `u`.
     values: String,
@@ -87,7 +109,6 @@ impl Pieces {
             Layout::Document => Self {
                 columns: "  data jsonb not null,".into(),
                 names: ", data".into(),
-                parameters: ", $5".into(),
                 types: vec![Type::JSONB_ARRAY],
                 values: ", u.data".into(),
                 sets: ", data = excluded.data".into(),
@@ -99,6 +120,11 @@ impl Pieces {
             Layout::Columns(columns) => flat::pieces(columns),
         }
     }
+
+    /// The arrays, as parameters after `count` others; each after a comma, and with `suffix`.
+    fn parameters_after(&self, count: usize, suffix: &str) -> String {
+        (1..=self.types.len()).map(|nth| format!(", ${}{suffix}", count + nth)).collect()
+    }
 }
 
 impl ViewSql {
@@ -107,13 +133,18 @@ impl ViewSql {
         let (quoted, literal) = (format!("\"{name}\""), format!("'{name}'"));
         let pieces = Pieces::of(table.layout());
         let version_literal = format!("'{}'", pieces.version);
+        let parameters = pieces.parameters_after(VIEWS.len(), "");
+        let new_view = pieces.parameters_after(NEW_VIEW.len(), "[1]");
+        let next_view = pieces.parameters_after(NEW_VIEW.len() + PINNED.len(), "[1]");
         let values = [
             ("table", quoted.as_str()),
             ("table_literal", &literal),
             ("version_literal", &version_literal),
             ("columns", &pieces.columns),
             ("names", &pieces.names),
-            ("parameters", &pieces.parameters),
+            ("parameters", &parameters),
+            ("new_view", &new_view),
+            ("next_view", &next_view),
             ("values", &pieces.values),
             ("sets", &pieces.sets),
             ("body", &pieces.body),
@@ -122,13 +153,17 @@ impl ViewSql {
             ("updated_at", pieces.updated_at),
         ];
         let text = |template: &str| sql::render(template, schema, &values);
-        const KEYS: &[Type] = &[Type::TEXT_ARRAY, Type::TEXT_ARRAY];
-        let mut views = vec![Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT8_ARRAY, Type::INT8_ARRAY];
-        views.extend(pieces.types.iter().cloned());
+        let with_cells = |types: &[&[Type]]| [types, &[&pieces.types]].concat().concat();
+        let views = with_cells(&[VIEWS]);
         Self {
             create: text(include_str!("sql/view_create.sql")),
             store: Sql::new(text(include_str!("sql/view_store.sql")), views.clone()),
             insert: Sql::new(text(include_str!("sql/view_insert.sql")), views),
+            append_new: Sql::new(text(include_str!("sql/append_new_view.sql")), with_cells(&[NEW_VIEW])),
+            append_next: Sql::new(
+                text(include_str!("sql/append_next_view.sql")),
+                with_cells(&[NEW_VIEW, PINNED]),
+            ),
             delete: Sql::new(text(include_str!("sql/view_delete.sql")), KEYS),
             pin: Sql::new(
                 text(include_str!("sql/view_pin.sql")),

@@ -1,10 +1,8 @@
-//! Appends that change views in the same transaction, in one round trip.
+//! Appends that change any views in the same transaction, in one round trip.
 
 use std::collections::HashSet;
 
-use ermine_core::{
-    AppendBatch, Appended, Error, Operation, Position, Result, Seq, Timestamp, Version, ViewConflict,
-};
+use ermine_core::{AppendBatch, Appended, Error, Operation, Position, Result, Seq, Timestamp};
 use tokio_postgres::Transaction;
 
 use super::{answer_of, conflict, describe, flat::Flat, misplaced};
@@ -13,7 +11,6 @@ use crate::{
     error::{Effect, Fault},
     job::{self, Failed, Job},
     operations,
-    view_sql::table_name,
 };
 
 impl Store {
@@ -89,34 +86,10 @@ fn first_time(fault: &Fault, flat: &Flat<'_>) -> Option<Appended> {
 }
 
 fn refusal(failed: Failed, batch: &AppendBatch, jobs: &[Job<'_>]) -> Error {
-    match failed.fault.code() {
-        Some("EM003") => {
-            if let Some(conflict) = conflict(&failed.fault, batch) {
-                return Error::conflict(conflict);
-            }
-        }
-        Some("EM004") => {
-            if let Some(conflict) = view_conflict(&failed.fault, batch) {
-                return Error::view_conflict(conflict);
-            }
-        }
-        _ => {}
+    if let Some(conflict) = conflict(&failed.fault, batch) {
+        return conflict;
     }
     let mut doing = describe(batch);
     doing.push_str(misplaced(&failed.fault));
     failed.into_error(doing, jobs)
-}
-
-fn view_conflict(fault: &Fault, batch: &AppendBatch) -> Option<ViewConflict> {
-    let detail: serde_json::Value = serde_json::from_str(fault.db()?.detail()?).ok()?;
-    let (table, tenant, id) = (detail["table"].as_str()?, detail["tenant"].as_str()?, detail["id"].as_str()?);
-    let pin = batch.pins().iter().find(|pin| {
-        pin.key.tenant.as_str() == tenant && pin.key.id.as_str() == id && table_name(&pin.table) == table
-    })?;
-    Some(ViewConflict {
-        table: pin.table.clone(),
-        key: pin.key.clone(),
-        expected: pin.version,
-        actual: detail["actual"].as_i64().map(Version::from_i64),
-    })
 }

@@ -82,20 +82,25 @@ impl<'a> Views<'a> {
     }
 
     fn params(self, table: &'a ViewTable) -> Result<Vec<Param<'a>>> {
-        let bodies: Vec<Param<'a>> = match table.layout() {
-            Layout::Document => {
-                let bodies: Vec<RawJson<'a>> = self.bodies.into_iter().map(RawJson).collect();
-                vec![Box::new(bodies)]
-            }
-            Layout::Columns(columns) => {
-                let cut = columns::cut(columns, &self.keys.ids, &self.bodies);
-                cut.map_err(|err| err.context(format!("storing views of {table}")))?
-            }
-        };
+        let cells = cells(table, &self.keys.ids, &self.bodies)?;
         let mut params = self.keys.params();
         params.push(Box::new(self.versions));
         params.push(Box::new(self.seqs));
-        params.extend(bodies);
+        params.extend(cells);
         Ok(params)
+    }
+}
+
+/// What goes into the columns that hold views, an array for each.
+pub(crate) fn cells<'a>(table: &ViewTable, ids: &[&str], bodies: &[&'a Body]) -> Result<Vec<Param<'a>>> {
+    match table.layout() {
+        Layout::Document => {
+            let bodies: Vec<RawJson<'a>> = bodies.iter().copied().map(RawJson).collect();
+            Ok(vec![Box::new(bodies)])
+        }
+        Layout::Columns(columns) => {
+            let cut = columns::cut(columns, ids, bodies);
+            cut.map_err(|err| err.context(format!("storing views of {table}")))
+        }
     }
 }

@@ -15,7 +15,6 @@ pub(super) fn pieces(columns: &Columns) -> Pieces {
     Pieces {
         columns: each(&|column| format!("  {},\n", column_definition(column))).trim_end().to_owned(),
         names: each(&|column| format!(", {}", quoted(column))),
-        parameters: (5..5 + columns.columns.len()).map(|nth| format!(", ${nth}")).collect(),
         types: columns.columns.iter().map(|column| array_type(column.kind)).collect(),
         values: each(&|column| format!(", u.{}", quoted(column))),
         sets: each(&|column| format!(", {0} = excluded.{0}", quoted(column))),

@@ -13,22 +13,22 @@ use crate::{
     worker::{put, put_version},
 };
 
-fn pin(table: &ViewTable, id: &str, version: Option<u64>) -> ViewPin {
+pub(crate) fn pin(table: &ViewTable, id: &str, version: Option<u64>) -> ViewPin {
     ViewPin { table: table.clone(), key: key(id), version: version.map(Version::new), body: None }
 }
 
-fn batch(id: &str, pins: Vec<ViewPin>, operations: Vec<Operation>) -> AppendBatch {
+pub(crate) fn batch(id: &str, pins: Vec<ViewPin>, operations: Vec<Operation>) -> AppendBatch {
     AppendBatch::new().stream(stream(id, 1)).with_operations(pins, operations)
 }
 
 /// A view that counts, and the version it has.
-async fn count(store: &Store, id: &str) -> (u64, Option<u64>) {
+pub(crate) async fn count(store: &Store, id: &str) -> (u64, Option<u64>) {
     let view = store.load_views(&table(), &[key(id)]).await.unwrap().remove(0);
     view.map_or((0, None), |view| (view.body.decode().unwrap(), Some(view.version.get())))
 }
 
 /// Whether it is worth another try.
-fn is_passing(error: &Error) -> bool {
+pub(crate) fn is_passing(error: &Error) -> bool {
     error.is_transient() || matches!(error.kind(), ErrorKind::ViewConflict(_))
 }
 
@@ -88,7 +88,7 @@ async fn views_in_opposite_order_do_not_deadlock_for_ever() {
     assert_eq!(count(&it.store, "b").await, (40, Some(40)));
 }
 
-fn conflict(answer: Result<impl std::fmt::Debug>) -> (Option<Version>, Option<Version>) {
+pub(crate) fn conflict(answer: Result<impl std::fmt::Debug>) -> (Option<Version>, Option<Version>) {
     match answer.unwrap_err().kind() {
         ErrorKind::ViewConflict(conflict) => (conflict.expected, conflict.actual),
         other => panic!("{other:?}"),
@@ -137,7 +137,7 @@ async fn overlap(it: &Fixture, first: AppendBatch, second: AppendBatch) -> Resul
     waiting.join_next().await.unwrap().unwrap()
 }
 
-async fn wait_for_a_waiter(it: &Fixture) {
+pub(crate) async fn wait_for_a_waiter(it: &Fixture) {
     ermine_testkit::eventually(crate::common::DEADLINE, || async {
         let waits = it.sql().await.query("select 1 from pg_locks where not granted", &[]).await.unwrap();
         if waits.is_empty() { Err("nobody waits") } else { Ok(()) }

@@ -14,6 +14,7 @@ mod flat;
 mod held;
 mod idempotence;
 mod inline;
+mod inline_one;
 mod migrate;
 mod native;
 mod promises;
