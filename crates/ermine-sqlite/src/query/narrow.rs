@@ -195,6 +195,16 @@ mod tests {
     }
 
     #[test]
+    fn an_index_on_what_was_left_out_would_not_serve() {
+        let km = || field("km").unwrap();
+        let mut all: Vec<Filter> = (0..1_500).map(|nth| km().ge(nth)).collect();
+        all.push(field("driver").unwrap().eq("ada"));
+        let narrow = Narrow::down(&Filter::And(all), None, 5).unwrap();
+        assert!(narrow.by.iter().all(|by| *by == expression(&km(), None).unwrap()), "{:?}", narrow.by);
+        assert!(!narrow.condition.contains("driver"));
+    }
+
+    #[test]
     fn parameters_of_what_was_given_up_are_taken_back() {
         let (driver, km) = (field("driver").unwrap(), field("km").unwrap());
         let half = driver.clone().eq("ada").or(km.clone().ne(7));

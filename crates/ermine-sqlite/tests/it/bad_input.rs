@@ -123,6 +123,16 @@ async fn a_file_of_something_else_is_refused_and_left_alone() {
         format!("{shown} belongs to another application (its id is 7): give the store a file of its own");
     told(&error, &ErrorKind::Refused, &words);
     assert!(fs::read(&file).unwrap() == before);
+
+    // Many an application keeps a table of its migrations.
+    fs::remove_file(&file).unwrap();
+    place.sql().execute_batch("create table migrations (id integer)").unwrap();
+    let before = fs::read(&file).unwrap();
+    let error = refused(&format!("sqlite:{shown}")).await;
+    let words =
+        format!("{shown} holds \"migrations\", which is not Ermine's: give the store a file of its own");
+    told(&error, &ErrorKind::Refused, &words);
+    assert!(fs::read(&file).unwrap() == before);
 }
 
 #[tokio::test]

@@ -183,3 +183,24 @@ async fn what_does_not_fit_a_column_is_the_fault_of_the_row() {
         assert!(refused.to_string().starts_with("cannot store row \"trip-1\" of "), "{refused}");
     }
 }
+
+#[tokio::test]
+async fn a_column_that_another_process_has_added_is_seen_after_migrating() {
+    let place = Place::new();
+    let store = place.open().await;
+    let [narrow, wide] = [flat(1, "trips", &ALL[..2]), flat(1, "trips", &ALL[..3])];
+    migrate(&store, std::slice::from_ref(&narrow)).await.unwrap();
+    store
+        .commit(next_batch(&store, vec![row(&narrow, "trip-1", r#"{"driver":"ada","km":7}"#)]).await)
+        .await
+        .unwrap();
+    let by_name = ViewTable::new(narrow.projection().clone(), narrow.version());
+    let stops = async || {
+        let view = store.load_views(&by_name, &[key("trip-1")]).await.unwrap().remove(0).unwrap();
+        view.body.decode::<serde_json::Value>().unwrap().get("stops").cloned()
+    };
+    assert_eq!(stops().await, None);
+    migrate(&place.open().await, std::slice::from_ref(&wide)).await.unwrap();
+    migrate(&store, std::slice::from_ref(&wide)).await.unwrap();
+    assert_eq!(stops().await, Some(serde_json::Value::Null));
+}
