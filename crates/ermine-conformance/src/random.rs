@@ -90,8 +90,42 @@ const COMPARISONS: [Comparison; 6] = [
 ];
 
 impl Random {
+    /// Numbers that need all their digits, or lie at an end of what there is.
+    pub(crate) const HARD_REALS: [f64; 18] = [
+        0.0,
+        -0.0,
+        0.1 + 0.2,
+        1.0 / 3.0,
+        -2.0 / 3.0,
+        5e-324,
+        -5e-324,
+        f64::MIN_POSITIVE,
+        // The largest that is less than it.
+        2.225_073_858_507_201e-308,
+        1.797_693_134_862_315_7e308,
+        -1.797_693_134_862_315_7e308,
+        // Halfway between two others that are read from fewer digits.
+        9.007_199_254_740_994e15,
+        8.988_465_674_311_58e307,
+        1e23,
+        8.41e21,
+        9_007_199_254_740_993.5,
+        f64::EPSILON,
+        1.0 + f64::EPSILON,
+    ];
+
     pub(crate) const fn new(seed: u64) -> Self {
         Self(seed)
+    }
+
+    /// Any number that JSON can hold, of whatever size.
+    pub(crate) fn real(&mut self) -> f64 {
+        loop {
+            let real = f64::from_bits(self.next());
+            if real.is_finite() {
+                return real;
+            }
+        }
     }
 
     fn next(&mut self) -> u64 {

@@ -39,6 +39,8 @@ macro_rules! __each_case {
                     "Two batches over the same streams in opposite order both succeed.";
                 bodies_over_a_megabyte_come_back =
                     "Bodies of over a megabyte come back as they went in.";
+                numbers_in_bodies_come_back_to_the_last_bit =
+                    "Numbers in bodies come back to the last bit.";
                 operations_take_effect_with_the_events_or_not_at_all =
                     "The operations of a batch take effect with its events or not at all.";
                 a_view_conflict_names_both_versions_and_draws_no_number =
@@ -135,6 +137,8 @@ macro_rules! __each_case {
                     "Counting gives how many views match, whatever the limit.";
                 views_in_columns_come_back_and_can_be_queried =
                     "Views in columns come back with the same members, and queries and filters work on them.";
+                numbers_come_back_to_the_last_bit_and_are_found_by_value =
+                    "Numbers in views come back to the last bit, but for the sign of a zero, and are compared by value.";
             }
             progress {
                 taking_raises_the_epoch_and_answers_with_progress =

@@ -44,7 +44,8 @@ pub enum ColumnKind {
     Text,
     /// A whole number of 64 bits; `bigint` or `integer`.
     Integer,
-    /// A floating-point number of 64 bits; `double precision` or `real`.
+    /// A floating-point number of 64 bits; `double precision` or `real`. It comes back to the last bit, but SQLite keeps no
+    /// sign of a zero.
     Real,
     /// `boolean`, or `integer` 0 and 1.
     Boolean,

@@ -14,6 +14,7 @@ use crate::{
         stream_admin, tenant, texts,
     },
     outcome::{ensure, ensure_eq, ensure_kind},
+    random::Random,
 };
 
 pub(crate) use inline::{
@@ -185,6 +186,28 @@ pub(crate) async fn bodies_over_a_megabyte_come_back(bench: &Bench<'_>) -> Outco
     for found in [log(&*store).await?, read(&*store, "a").await?] {
         ensure_eq!(found.len(), 1, "events that came back");
         ensure!(json(&found[0].body)? == large, "a body of over a megabyte came back changed");
+    }
+    Ok(())
+}
+
+pub(crate) async fn numbers_in_bodies_come_back_to_the_last_bit(bench: &Bench<'_>) -> Outcome {
+    let store = bench.ready().await?;
+    let mut random = Random::new(325);
+    let mut reals = Random::HARD_REALS.to_vec();
+    reals.extend((0..2_000).map(|_| random.real()));
+    let wholes = [i64::MIN, 9_007_199_254_740_993, i64::MAX];
+    let sent = body(serde_json::json!({"reals": reals, "wholes": wholes}));
+    let new = ermine_core::NewEvent::new(event("").type_name().clone(), sent);
+    store.append(of("a", vec![new])).await?;
+    for found in [log(&*store).await?, read(&*store, "a").await?] {
+        ensure_eq!(found.len(), 1, "events that came back");
+        let found = json(&found[0].body)?;
+        ensure_eq!(found["wholes"], serde_json::json!(wholes), "whole numbers of a body");
+        for (nth, real) in reals.iter().enumerate() {
+            // By their bits, because two zeros are equal.
+            let found = found["reals"][nth].as_f64().map(f64::to_bits);
+            ensure_eq!(found, Some(real.to_bits()), "the bits of {real:?} in a body");
+        }
     }
     Ok(())
 }

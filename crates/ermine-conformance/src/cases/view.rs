@@ -1,4 +1,5 @@
 mod columns;
+mod numbers;
 mod operations;
 mod queries;
 
@@ -17,6 +18,7 @@ use crate::{
 };
 
 pub(crate) use columns::views_in_columns_come_back_and_can_be_queried;
+pub(crate) use numbers::numbers_come_back_to_the_last_bit_and_are_found_by_value;
 pub(crate) use operations::{
     a_message_is_kept_once_in_the_order_of_commits, a_native_statement_of_another_store_is_refused,
     appending_in_a_batch_records_what_is_not_recorded_yet, deleting_where_removes_what_matches_at_that_point,

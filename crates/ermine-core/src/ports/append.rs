@@ -15,6 +15,7 @@ use crate::{AppendBatch, Appended, Result};
 /// - An event id that is recorded already is refused in a batch that is not idempotent, and nothing changes.
 /// - Two batches over the same streams in opposite order both succeed.
 /// - Bodies of over a megabyte come back as they went in.
+/// - Numbers in bodies come back to the last bit.
 /// - The operations of a batch take effect with its events or not at all.
 /// - A view that is not at its pinned version, or not what was pinned with it, is a conflict that names view and both
 ///   versions, and draws no number.

@@ -25,6 +25,7 @@ use crate::{Result, ShardBatch, StoredView, ViewId, ViewKey, ViewQuery, ViewTabl
 /// - A query gives the views that match its filter in its order, exactly as `ViewQuery::select` would.
 /// - Counting gives how many views match, whatever the limit.
 /// - Views in columns come back with the same members, and queries and filters work on them.
+/// - Numbers in views come back to the last bit, but for the sign of a zero, and are compared by value.
 #[async_trait]
 pub trait ViewStore: Send + Sync {
     /// The views named by `keys`, in that order.

@@ -4,7 +4,7 @@ use ermine_core::{
     ports::EventAppender,
 };
 
-use super::{Flaw, Mutant, renew};
+use super::{Flaw, Mutant, operations::short_of_digits, renew};
 use crate::support::observe;
 
 impl Mutant {
@@ -14,6 +14,12 @@ impl Mutant {
             Flaw::AppendsInReverse => batch.streams_mut().reverse(),
             Flaw::AcceptsAnIdTwice => batch.streams_mut().iter_mut().for_each(|s| renew(&mut s.events)),
             Flaw::CutsLargeBodies => batch.streams_mut().iter_mut().flat_map(|s| &mut s.events).for_each(cut),
+            Flaw::KeepsFifteenDigits => {
+                batch.streams_mut().iter_mut().flat_map(|s| &mut s.events).for_each(|new| {
+                    let body = short_of_digits(new.body());
+                    *new = NewEvent::new(new.type_name().clone(), body).with_id(new.id());
+                });
+            }
             Flaw::ForgetsStreamTypes => batch.streams_mut().iter_mut().for_each(|s| s.stream_type = None),
             Flaw::PinsAreNotChecked => return with(batch, |_| false),
             Flaw::PinsOfAbsentViewsAreNotChecked => return with(batch, |pin| pin.version.is_some()),

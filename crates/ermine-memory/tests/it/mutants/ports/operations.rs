@@ -1,4 +1,7 @@
-use ermine_core::{EffectId, Field, Filter, Native, Operation, TenantId, Uuid, Value, ViewKey, ViewTable};
+use ermine_core::{
+    Body, Comparison, EffectId, Field, Filter, Native, Operation, TenantId, Uuid, Value, ViewKey, ViewTable,
+};
+use serde_json::{Number, Value as Json};
 
 use super::{Flaw, Mutant, renew};
 
@@ -39,7 +42,10 @@ impl Mutant {
 
     fn operation(&self, operation: Operation) -> Operation {
         match operation {
-            Operation::Store { table, key, view } => {
+            Operation::Store { table, key, mut view } => {
+                if self.flaw == Flaw::KeepsFifteenDigits {
+                    view.body = short_of_digits(&view.body);
+                }
                 Operation::Store { table: self.table(&table), key: self.key(&key), view }
             }
             Operation::Delete { table, key } => {
@@ -65,7 +71,40 @@ impl Mutant {
     }
 
     pub(super) fn filter(&self, filter: Filter) -> Filter {
-        if self.flaw == Flaw::RoundsNumbers { rounded(filter) } else { filter }
+        match self.flaw {
+            Flaw::RoundsNumbers => rounded(filter),
+            Flaw::FindsNumbersNearby => nearby(filter),
+            _ => filter,
+        }
+    }
+}
+
+/// A body whose numbers have been through the short form of a text.
+pub(super) fn short_of_digits(body: &Body) -> Body {
+    fn cut(json: &mut Json) {
+        match json {
+            Json::Number(number) if number.is_f64() => {
+                let short = number.as_f64().and_then(|real| format!("{real:.14e}").parse().ok());
+                *number = short.and_then(Number::from_f64).unwrap_or_else(|| number.clone());
+            }
+            Json::Array(all) => all.iter_mut().for_each(cut),
+            Json::Object(all) => all.values_mut().for_each(cut),
+            _ => {}
+        }
+    }
+    let mut document: Json = body.decode().unwrap();
+    cut(&mut document);
+    Body::encode(&document).unwrap()
+}
+
+/// Numbers as good as equal count as equal.
+fn nearby(filter: Filter) -> Filter {
+    match filter {
+        Filter::Compare { field, comparison: Comparison::Equal, value: Value::Real(value) } => {
+            let margin = value.abs() * 1e-12;
+            field.clone().ge(value - margin).and(field.le(value + margin))
+        }
+        other => other,
     }
 }
 
