@@ -124,7 +124,8 @@ impl Session {
         format!(
             "-c search_path=pg_catalog -c default_transaction_isolation=read\\ committed \
              -c default_transaction_read_only=off -c default_transaction_deferrable=off \
-             -c statement_timeout={} -c idle_in_transaction_session_timeout=60000 -c jit=off -c enable_memoize=off",
+             -c statement_timeout={} -c idle_in_transaction_session_timeout=60000 -c jit=off -c enable_memoize=off \
+             -c extra_float_digits=1",
             self.statement_timeout.as_millis()
         )
     }

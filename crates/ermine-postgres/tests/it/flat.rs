@@ -165,3 +165,17 @@ async fn columns_may_have_any_name_and_be_many() {
         assert_eq!(found[0].1.body.decode::<serde_json::Value>().unwrap(), body, "{name}");
     }
 }
+
+#[tokio::test]
+async fn reals_keep_all_their_digits_whatever_the_database_is_set_to() {
+    let it = Fixture::new().await;
+    let short = format!("alter database \"{}\" set extra_float_digits = 0", it.database.name());
+    it.sql().await.batch_execute(&short).await.unwrap();
+    let store = ermine_postgres::Store::connect(it.database.url()).await.unwrap();
+    let table = flat("mileage", 1, &[("km", ColumnKind::Real, false)]);
+    store.migrate(&Registration { tables: vec![table.clone().into()] }).await.unwrap();
+    let worker = Worker::take(&store).await;
+    worker.commit(vec![put(&table, "a", "{\"km\":0.30000000000000004}")]).await.unwrap();
+    let view = store.load_views(&table, &[key("a")]).await.unwrap().remove(0).unwrap();
+    assert_eq!(view.body.as_bytes(), b"{\"km\":0.30000000000000004}");
+}
