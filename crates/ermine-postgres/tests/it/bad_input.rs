@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use ermine_core::{
-    Error, ErrorKind,
-    ports::{HighWaterSource, SchemaAdmin},
+    Error, ErrorKind, Operation, ProjectionName, Seq, TenantId, ViewTable, field,
+    ports::{EventAppender, HighWaterSource, SchemaAdmin, ViewStore},
 };
 use ermine_postgres::Store;
 use ermine_testkit::pg::{OwnServer, Settings, TestDatabase};
 
-use crate::common::{LEAVE, registration};
+use crate::{
+    common::{Fixture, LEAVE, batch, key, registration, table},
+    worker::{Worker, put},
+};
 
 async fn refused(url: &str) -> Error {
     let options = Store::builder(url).connect_timeout(Duration::from_secs(2));
@@ -113,4 +116,26 @@ async fn an_odd_but_harmless_schema_name_works() {
     store.check(&registration()).await.unwrap();
     crate::common::append(&store, "trip-1", ermine_core::ExpectedVersion::Any, 3).await.unwrap();
     assert_eq!(crate::common::observe(&store).await.highest_visible.get(), 3);
+}
+
+/// Whose table it is the store cannot know, and the engine looks; one that was never registered it refuses.
+#[tokio::test]
+async fn an_operation_on_a_table_that_is_not_there_is_refused_with_its_batch() {
+    let it = Fixture::new().await;
+    let worker = Worker::take(&it.store).await;
+    let strange = ViewTable::new(ProjectionName::new("Nobody").unwrap(), 1);
+    let filter = field("km").unwrap().ge(7);
+    for operation in [
+        put(&strange, "a", "{}"),
+        Operation::Delete { table: strange.clone(), key: key("a") },
+        Operation::DeleteWhere { table: strange.clone(), tenant: TenantId::default(), filter },
+    ] {
+        let refused = worker.commit(vec![put(&table(), "a", "{}"), operation.clone()]).await.unwrap_err();
+        assert_eq!(*refused.kind(), ErrorKind::Refused, "{operation:?}: {}", refused.chain());
+        let inline = batch("s", 1).with_operations(Vec::new(), vec![operation.clone()]);
+        let refused = it.store.append(inline).await.unwrap_err();
+        assert_eq!(*refused.kind(), ErrorKind::Refused, "{operation:?}: {}", refused.chain());
+    }
+    assert_eq!(it.store.load_views(&table(), &[key("a")]).await.unwrap(), [None]);
+    assert_eq!(it.observe().await.highest_visible, Seq::ZERO);
 }

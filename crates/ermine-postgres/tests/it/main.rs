@@ -15,6 +15,7 @@ mod held;
 mod idempotence;
 mod inline;
 mod inline_one;
+mod locks;
 mod migrate;
 mod native;
 mod promises;

@@ -164,3 +164,41 @@ async fn roles_of_the_first_version_can_still_do_their_work() {
     drop((appender, reader, daemon, worker, old_node));
     roles::drop_roles(&database, &suffix).await;
 }
+
+#[tokio::test]
+async fn rights_on_single_columns_are_followed_by_those_on_new_ones() {
+    let database = TestDatabase::create().await;
+    let sql = database.connect().await;
+    old_store(&sql).await;
+    let suffix = roles::suffix(&database);
+    let [some, none] = ["some", "none"].map(|role| format!("ermine_{role}_{suffix}"));
+    let grant = format!(
+        "create role {some}; create role {none};
+         grant select (version) on ermine.streams to {some};
+         grant select (type) on ermine.events to {some};
+         grant select (unknown_events), update (unknown_events, seq) on ermine.progress to {some}"
+    );
+    sql.batch_execute(&grant).await.unwrap();
+    Store::connect(database.url()).await.unwrap().migrate(&registration()).await.unwrap();
+    for (right, table, column) in [
+        ("select", "streams", "type"),
+        ("select", "streams", "archived"),
+        ("select", "events", "skipped"),
+        ("update", "events", "skipped"),
+        ("select", "progress", "skipped_events"),
+        ("update", "progress", "skipped_events"),
+        ("select", "outbox", "body"),
+        ("insert", "outbox", "body"),
+        ("update", "outbox", "body"),
+    ] {
+        for (role, has) in [(&some, true), (&none, false)] {
+            let asked =
+                format!("select has_column_privilege('{role}', 'ermine.{table}', '{column}', '{right}')");
+            let found: bool = sql.query_one(&asked, &[]).await.unwrap().get(0);
+            assert_eq!(found, has, "{role}: {right} ({column}) on {table}");
+        }
+    }
+    let draws = format!("select has_sequence_privilege('{some}', 'ermine.outbox_position_seq', 'usage')");
+    assert!(sql.query_one(&draws, &[]).await.unwrap().get::<_, bool>(0));
+    sql.batch_execute(&format!("drop owned by {some}, {none}; drop role {some}, {none}")).await.unwrap();
+}

@@ -3,12 +3,12 @@
 use std::{fs, path::Path, time::Duration};
 
 use ermine_core::{
-    Error, ErrorKind,
+    Error, ErrorKind, Operation, ProjectionName, Seq, TenantId, ViewTable, field,
     ports::{EventAppender, HighWaterSource, ProgressStore, SchemaAdmin, ViewStore},
 };
 use ermine_sqlite::{SqliteOptions, Store, Synchronous};
 
-use crate::common::{LEAVE, Place, batch, key, registration, table};
+use crate::common::{LEAVE, Place, batch, key, next_batch, put, registration, table};
 
 async fn refused(url: &str) -> Error {
     Store::open(url).await.unwrap_err()
@@ -247,4 +247,27 @@ async fn views_of_a_table_that_nobody_registered_are_refused() {
     let error = store.load_views(&strange, &[key("trip-1")]).await.unwrap_err();
     let words = "there is no table for views of Strange version 2 generation 1: migrate the store again";
     told(&error, &ErrorKind::Refused, words);
+}
+
+/// Whose table it is the store cannot know, and the engine looks; one that was never registered it refuses.
+#[tokio::test]
+async fn an_operation_on_a_table_that_is_not_there_is_refused_with_its_batch() {
+    let place = Place::new();
+    let store = place.store().await;
+    let strange = ViewTable::new(ProjectionName::new("Nobody").unwrap(), 1);
+    let filter = field("km").unwrap().ge(7);
+    let Operation::Store { key: at, view, .. } = put("a", "{}") else { unreachable!() };
+    for operation in [
+        Operation::Store { table: strange.clone(), key: at, view },
+        Operation::Delete { table: strange.clone(), key: key("a") },
+        Operation::DeleteWhere { table: strange.clone(), tenant: TenantId::default(), filter },
+    ] {
+        let words = "there is no table for views of Nobody version 1 generation 1: migrate the store again";
+        let both = next_batch(&store, vec![put("a", "{}"), operation.clone()]).await;
+        told(&store.commit(both).await.unwrap_err(), &ErrorKind::Refused, words);
+        let inline = batch("s", 1).with_operations(Vec::new(), vec![operation]);
+        told(&store.append(inline).await.unwrap_err(), &ErrorKind::Refused, words);
+    }
+    assert_eq!(store.load_views(&table(), &[key("a")]).await.unwrap(), [None]);
+    assert_eq!(store.observe(LEAVE).await.unwrap().highest_visible, Seq::ZERO);
 }
