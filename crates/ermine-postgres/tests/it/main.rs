@@ -24,5 +24,6 @@ mod recovery;
 mod reset;
 mod roles;
 mod streams;
+mod tls;
 mod upgrade;
 mod worker;
