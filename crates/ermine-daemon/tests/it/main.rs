@@ -9,6 +9,7 @@ mod handover;
 mod inline;
 mod inputs;
 mod names;
+mod own_tables;
 mod pipeline;
 mod rebuild;
 mod shared;
