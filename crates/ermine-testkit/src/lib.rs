@@ -5,6 +5,7 @@
 //! | an empty database for one test | [`pg::TestDatabase::create`] |
 //! | a server that the test may crash, stop or configure | [`pg::OwnServer::start`] |
 //! | "this becomes true within five seconds" | [`eventually`] |
+//! | sessions behind PgBouncer | [`pg::Pooler::start`] |
 //! | a future dropped after its n-th poll | [`poll_times`] |
 //! | a network that is slow, stuck or gone | [`Proxy`] |
 //! | time that stands still until told otherwise | [`ManualClock`] |

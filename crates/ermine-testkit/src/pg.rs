@@ -14,6 +14,7 @@ mod cluster;
 mod database;
 mod install;
 mod launch;
+mod pooler;
 mod server;
 pub(crate) mod supervisor;
 
@@ -22,4 +23,5 @@ pub use client::OwnedClient;
 pub use cluster::Cluster;
 pub use database::TestDatabase;
 pub use install::{NotFound, find};
+pub use pooler::Pooler;
 pub use server::{OwnServer, Settings, Stop};

@@ -1,7 +1,7 @@
 //! A server that belongs to one test.
 
 use std::{
-    fs,
+    fs, io,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{self, Child},
@@ -221,15 +221,21 @@ fn with_defaults(settings: Settings<'_>, port: Option<u16>) -> Vec<(String, Stri
 }
 
 fn create_data_dir() -> Result<Launch, Box<dyn std::error::Error + Send + Sync>> {
+    let (bin, account) = (install::find()?, Account::for_server()?);
+    let launch = Launch { bin, run: own_dir(account)?, account };
+    launch.initdb()?;
+    Ok(launch)
+}
+
+/// An empty directory that nobody else uses; the next test process removes it if this one cannot.
+pub(super) fn own_dir(account: Option<Account>) -> io::Result<PathBuf> {
     static COUNT: AtomicU16 = AtomicU16::new(0);
     let prefix = format!("ermine-pg-own-{}-", sys::effective_uid());
     remove_leftovers(&prefix);
     let name = format!("{prefix}{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let launch =
-        Launch { bin: install::find()?, run: Path::new("/tmp").join(name), account: Account::for_server()? };
-    account::create_private_dir(&launch.run, launch.account)?;
-    launch.initdb()?;
-    Ok(launch)
+    let dir = Path::new("/tmp").join(name);
+    account::create_private_dir(&dir, account)?;
+    Ok(dir)
 }
 
 /// Removes the directories of test processes that were killed: their names end in `<process id>-<count>`.
