@@ -108,12 +108,22 @@ fn explain(target: &Target, error: tokio_postgres::Error) -> Error {
         Some(code) if code.code().starts_with("57P") || code.code().starts_with("53") => {
             (ErrorKind::Transient, "the server is starting, stopping or out of resources")
         }
+        // PgBouncer knows few settings, and refuses whoever begins with another.
+        Some(code) if code.code() == "08P01" && says(&error, "unsupported startup parameter") => (
+            ErrorKind::Configuration,
+            "a pooler in between does not take the settings of sessions: give a direct URL as `control`, and say \
+             `transaction_pooler` of a pooler in transaction mode; one in session mode can ignore them",
+        ),
         Some(code) if code.code().starts_with("08") => (ErrorKind::Transient, "the connection failed"),
         Some(_) => (ErrorKind::Configuration, "the server refused the connection"),
         None => without_code(error.source(), &error.to_string()),
     };
     Error::new(kind, format!("cannot connect to PostgreSQL at {target}: {why}"))
         .with_source(Fault::Driver(error))
+}
+
+fn says(error: &tokio_postgres::Error, words: &str) -> bool {
+    error.as_db_error().is_some_and(|db| db.message().contains(words))
 }
 
 fn without_code(source: Option<&(dyn std::error::Error + 'static)>, text: &str) -> (ErrorKind, &'static str) {

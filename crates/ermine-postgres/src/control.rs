@@ -14,6 +14,8 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use crate::{
+    connect,
+    connection::Connection,
     error::ConnectFailure,
     sql::Sql,
     target::{Session, Target},
@@ -25,6 +27,8 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 /// Owns the control connection's task; both end together.
 pub(crate) struct Control {
     shared: Arc<Shared>,
+    target: Target,
+    session: Session,
     wait: Duration,
     _task: JoinSet<()>,
 }
@@ -64,8 +68,8 @@ impl Control {
         // Longer than one attempt may take.
         let wait = session.connect_timeout + session.answer_timeout();
         let mut task = JoinSet::new();
-        task.spawn(keep_open(Arc::clone(&shared), target, session, statements));
-        let control = Self { shared, wait, _task: task };
+        task.spawn(keep_open(Arc::clone(&shared), target.clone(), session.clone(), statements));
+        let control = Self { shared, target, session, wait, _task: task };
         control.line().await?;
         Ok(control)
     }
@@ -86,6 +90,12 @@ impl Control {
             State::Down { attempt, .. } => Some(*attempt) != old,
         })
         .await
+    }
+
+    /// Another session of the same kind, for whoever wants to compare.
+    pub(crate) async fn second(&self) -> Result<Connection> {
+        let opened = connect::open(&self.target, &self.session).await?;
+        Ok(Connection::new(opened, true, self.session.answer_timeout()))
     }
 
     /// Replaces `line` by a new session.

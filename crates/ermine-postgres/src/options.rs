@@ -87,7 +87,13 @@ impl PostgresOptions {
     }
 
     /// Whether the data connections go through a pooler in transaction mode: then statements are not prepared, and
-    /// sessions get no settings (give the role `default_transaction_isolation` and `statement_timeout` instead).
+    /// sessions get no settings. Where the server's defaults were changed, give the role these instead:
+    /// `default_transaction_isolation` (`read committed`) and `extra_float_digits` (at least 1, or real columns come back
+    /// with fewer digits). A `statement_timeout` it needs in any case.
+    ///
+    /// The control connection must not go through it: see [`control`](Self::control). A pooler in session mode is not
+    /// meant here; one that refuses the settings of sessions must ignore them (PgBouncer: `ignore_startup_parameters =
+    /// options`), and then the role needs the same.
     pub fn transaction_pooler(mut self, yes: bool) -> Self {
         self.transaction_pooler = yes;
         self

@@ -1,7 +1,7 @@
 use std::{
     future::poll_fn,
     pin::pin,
-    sync::atomic::{AtomicI64, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -30,6 +30,8 @@ pub(crate) struct Line {
     ready: Result<Statement, ConnectFailure>,
     /// The value that this session last set the bell to; 0 when it has set none.
     armed: AtomicI64,
+    /// Whether its server process was seen to serve nobody else.
+    alone: AtomicBool,
 }
 
 pub(super) fn next_id() -> u64 {
@@ -51,6 +53,7 @@ pub(super) async fn open(
         answer_timeout: session.answer_timeout(),
         ready: Err(ConnectFailure::of(&Error::transient("this session is being opened"))),
         armed: AtomicI64::new(0),
+        alone: AtomicBool::new(false),
     };
     let ready = {
         let mut preparing = pin!(line.prepare(target, statements));
@@ -142,6 +145,14 @@ impl Line {
             Ok(answer) => answer.map_err(Fault::Driver),
             Err(_) => Err(Fault::Silence(self.answer_timeout)),
         }
+    }
+
+    pub(crate) fn is_alone(&self) -> bool {
+        self.alone.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn was_seen_alone(&self) {
+        self.alone.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn armed(&self) -> Option<i64> {

@@ -5,7 +5,12 @@ use ermine_core::{
 use tokio_postgres::Row;
 
 use super::migrate::Plan;
-use crate::{Store, control::Line, error::Effect};
+use crate::{
+    Store,
+    control::Line,
+    error::{Effect, Fault},
+    sql::Sql,
+};
 
 impl Store {
     pub(super) async fn check_store(&self, registration: &Registration) -> Result<Vec<Check>> {
@@ -59,21 +64,31 @@ impl Store {
         ))
     }
 
-    /// A pooler in transaction mode hands each statement to any of its sessions, and forgets what was listened to.
+    /// A pooler in transaction mode hands each statement to any of its sessions, and forgets what was listened to. While
+    /// it has nobody else to serve, it may use the same session every time; a second client then gets that one, too.
     async fn direct(&self, line: &Line) -> Result<Check> {
         let doing = "checking the control connection";
-        let failed = |fault: crate::error::Fault| fault.into_error(doing, Effect::Reads);
-        let pid = crate::sql::Sql::new("select pg_backend_pid()", &[]);
-        let listening = crate::sql::Sql::new("select count(*) > 0 from pg_listening_channels()", &[]);
-        let mut pids: Vec<i32> = Vec::new();
+        let failed = |fault: Fault| fault.into_error(doing, Effect::Reads);
+        let pid = Sql::new("select pg_backend_pid()", &[]);
+        let listening = Sql::new("select count(*) > 0 from pg_listening_channels()", &[]);
+        let second = match line.is_alone() {
+            true => None,
+            false => Some(self.inner.control.second().await.map_err(|err| err.context(doing))?),
+        };
+        let (mut own, mut others): (Vec<i32>, Vec<i32>) = Default::default();
+        let number = |rows: Vec<Row>| rows.first().and_then(|row| row.try_get::<_, i32>(0).ok());
         for _ in 0..3 {
-            let rows = line.query_once(&pid).await.map_err(failed)?;
-            pids.extend(rows.first().and_then(|row| row.try_get::<_, i32>(0).ok()));
+            own.extend(number(line.query_once(&pid).await.map_err(failed)?));
+            if let Some(second) = &second {
+                others.extend(number(second.query_once(&pid, &[]).await.map_err(failed)?));
+            }
         }
         let rows = line.query_once(&listening).await.map_err(failed)?;
         let listens = rows.first().is_some_and(|row| row.try_get(0).unwrap_or(false));
-        if pids.windows(2).all(|two| two[0] == two[1]) && listens {
-            return Ok(held("the control connection is direct", format!("server process {}", pids[0])));
+        let is_same = own.windows(2).all(|two| two[0] == two[1]);
+        if is_same && listens && !own.iter().any(|pid| others.contains(pid)) {
+            line.was_seen_alone();
+            return Ok(held("the control connection is direct", format!("server process {}", own[0])));
         }
         Err(Error::new(
             ErrorKind::Refused,

@@ -18,6 +18,7 @@ mod inline_one;
 mod locks;
 mod migrate;
 mod native;
+mod pooler;
 mod promises;
 mod readers;
 mod recovery;
