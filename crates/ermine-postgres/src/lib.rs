@@ -37,8 +37,8 @@
 //! # Connections
 //!
 //! Appends, pages and commits share a pool. One more connection, the *control* connection, observes the log and listens;
-//! it must reach the server directly ([`PostgresOptions::control`]), while the pool may go through a pooler in transaction
-//! mode ([`PostgresOptions::transaction_pooler`]).
+//! it needs a session of the server to itself ([`PostgresOptions::control`]): direct, or through a pooler in session mode.
+//! The pool may go through a pooler in transaction mode ([`PostgresOptions::transaction_pooler`]).
 //!
 //! # Roles
 //!
