@@ -14,7 +14,7 @@ use ermine_core::{
     Message, Native, NewEvent, Observation, Observe, Operation, PageRequest, Progress, ProjectionName,
     Result, Seq, ShardBatch, ShardName, StoredView, StreamAppend, StreamId, TakenShard, TenantId, TypeName,
     Version, ViewId, ViewKey, ViewPin, ViewTable,
-    ports::{Outbox, Registration, Store, StreamAdmin, TableSpec},
+    ports::{DeadLetterStore, Outbox, Registration, Store, StreamAdmin, TableSpec, WishStore},
 };
 
 use crate::{Harness, HeldAppend, Stop};
@@ -97,6 +97,16 @@ pub(crate) fn stream_admin(store: &dyn Store) -> Result<&dyn StreamAdmin, Stop> 
 /// The outbox, where the store has one.
 pub(crate) fn outbox(store: &dyn Store) -> Result<&dyn Outbox, Stop> {
     store.outbox().ok_or_else(|| Stop::Skipped("the store has no outbox".into()))
+}
+
+/// Where dead letters are, where the store has them.
+pub(crate) fn dead_letters(store: &dyn Store) -> Result<&dyn DeadLetterStore, Stop> {
+    store.dead_letters().ok_or_else(|| Stop::Skipped("the store keeps no dead letters".into()))
+}
+
+/// Where wishes are, where the store keeps them.
+pub(crate) fn wish_store(store: &dyn Store) -> Result<&dyn WishStore, Stop> {
+    store.wishes().ok_or_else(|| Stop::Skipped("the store keeps no wishes".into()))
 }
 
 pub(crate) fn table(projection: &str, version: u32) -> ViewTable {

@@ -2,6 +2,7 @@
 
 pub(crate) mod append;
 pub(crate) mod highwater;
+pub(crate) mod letters;
 pub(crate) mod outbox;
 pub(crate) mod progress;
 pub(crate) mod read;
@@ -9,3 +10,4 @@ pub(crate) mod schema;
 pub(crate) mod streams;
 pub(crate) mod view;
 pub(crate) mod wakeup;
+pub(crate) mod wishes;

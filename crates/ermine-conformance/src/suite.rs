@@ -162,7 +162,7 @@ macro_rules! __each_case {
                 new_columns_are_added_and_other_changes_are_refused =
                     "A column that is new in a flat table is added, with null in the rows that are there; any other change is refused.";
                 resetting_leaves_nothing_and_begins_another_incarnation =
-                    "Resetting leaves no event, view, message or progress, and begins another incarnation.";
+                    "Resetting leaves no event, view, message, dead letter, wish or progress, and begins another incarnation.";
                 a_store_that_was_not_migrated_is_refused =
                     "A store that has not been migrated is refused by `check`, with the remedy.";
                 a_store_whose_promises_hold_passes =
@@ -183,6 +183,36 @@ macro_rules! __each_case {
                     "Pending messages are given in the order in which their batches were committed, up to the limit, until they are settled.";
                 a_settled_message_does_not_come_back =
                     "A settled message does not come back, not even when it is published again.";
+            }
+            letters {
+                letters_and_progress_become_visible_together =
+                    "Letters, parked events and the progress that passes them become visible together or not at all.";
+                a_letter_takes_the_place_of_its_namesake_and_comes_back_as_written =
+                    "A letter takes the place of the one with the same id, and comes back as it was written: its body untouched, its times to the microsecond.";
+                letters_are_given_as_the_query_says_in_the_order_of_ids =
+                    "Letters are given as `LetterQuery::matches` says, in the order of `LetterId::order`, up to the limit.";
+                counting_letters_gives_how_many_match =
+                    "Counting says how many letters match, whatever `limit` says.";
+                asking_marks_open_letters_and_wakes_a_waiter =
+                    "Asking marks the letters that match and are not settled, says how many, and wakes a waiter whose bell is not armed, too.";
+                parked_events_are_given_in_order_after_a_number =
+                    "Parked events are given in the order of their numbers, after a number, up to the limit; parking one twice is as once.";
+                parked_keys_of_a_shard_come_with_how_many_wait =
+                    "The parked keys of a shard are those behind which any of its events wait, each with how many.";
+                reading_events_gives_those_that_there_are =
+                    "Reading events gives those that there are, once each in the order of their numbers, with their bodies, skipped or not.";
+                purging_removes_what_was_replayed_before =
+                    "Purging removes the letters that were replayed before a moment, and no other.";
+            }
+            wishes {
+                a_wish_takes_the_place_of_the_earlier_and_survives_a_restart =
+                    "A wish takes the place of the earlier one for its shard, comes back as it was put, its times to the microsecond, and survives a restart of the store.";
+                clearing_removes_the_wishes_named_and_counts_them =
+                    "Clearing removes the wishes for the shards named, and says how many there were.";
+                wishes_are_in_the_bytewise_order_of_the_names =
+                    "Wishes are given in the bytewise order of the shards' names, as these are written.";
+                putting_and_clearing_wake_a_waiter =
+                    "Putting and clearing wake a waiter whose bell is not armed, too.";
             }
         }
     };

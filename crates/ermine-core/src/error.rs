@@ -72,6 +72,9 @@ pub enum ErrorKind {
         /// The event.
         seq: Seq,
     },
+    /// The store refuses what a batch writes (a constraint, a value it cannot hold): nothing was changed, and the same batch will
+    /// be refused again.
+    Rejected,
     /// No shard, projection or view type of that name is registered.
     NotFound,
     /// An input or a setting that cannot work; the message says what would.
@@ -243,6 +246,12 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Transient | ErrorKind::OutcomeUnknown)
+    }
+
+    /// What kind of failure it is, as far as it matters for what to do next.
+    #[must_use]
+    pub fn class(&self) -> crate::ErrorClass {
+        crate::ErrorClass::of(self)
     }
 
     /// The versions in conflict, where this is one.

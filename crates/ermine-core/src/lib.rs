@@ -17,12 +17,14 @@ mod filter;
 mod id;
 mod id_source;
 mod layout;
+mod letter;
 mod log;
 mod message;
 mod mode;
 mod observation;
 mod operation;
 mod page;
+pub mod policy;
 pub mod ports;
 mod progress;
 mod projection;
@@ -33,6 +35,7 @@ mod shard;
 mod value;
 mod version;
 mod view;
+mod wish;
 
 pub use append::{AppendBatch, Appended, StreamAppend, ViewPin};
 pub use body::Body;
@@ -47,19 +50,23 @@ pub use id::{EventId, StreamId, StreamType, TenantId, TypeName, ViewId};
 pub use id_source::{CountedIds, IdSource, RandomIds};
 pub use jiff::Timestamp;
 pub use layout::{Column, ColumnKind, Columns, Layout, SqlName};
+pub use letter::{
+    DeadLetter, LetterChanges, LetterId, LetterQuery, LetterRequest, LetterState, LetterStatus, ParkKey,
+};
 pub use log::{LogEntry, LogPoint, StreamHeads};
 pub use message::{EffectId, Message};
 pub use mode::DaemonMode;
 pub use observation::{Bell, Evidence, Holder, HolderId, Incarnation, Observation, Observe};
 pub use operation::{Native, Operation, ShardBatch};
 pub use page::{EventPage, PageRequest, SkippedEvent, UnknownEvent};
+pub use policy::{Action, DeadLetters, ErrorClass, ErrorHandling, ErrorPolicy, ErrorRule, Matcher, Response};
 pub use progress::{Epoch, Progress, Statistics, TakenShard};
 pub use projection::{
-    Aggregate, Archived, Composite, Custom, Definition, Deleted, Effects, EventProjection, EventTypes,
-    Failure, FailureKind, FlatTable, Kind, Lifecycle, LookUp, Looked, MultiStream, Options, Output,
-    PageEffects, PageError, PageProjection, Patch, Plan, PlanInput, PlannedView, Projected, Projection,
-    Registered, RowRule, SingleStream, Sliced, Slicer, Slices, Start, Subscribed, Subscriber, Subscription,
-    UnknownEvents, Updated, ViewChanges, ViewIds, ViewRead, ViewType, Views, composite, custom,
+    Admitted, Aggregate, Archived, Composite, Custom, Definition, Deleted, Effects, EventProjection,
+    EventTypes, Failure, FailureKind, Failures, FlatTable, Kind, Lifecycle, LookUp, Looked, MultiStream,
+    Options, Output, PageEffects, PageError, PageProjection, Patch, Plan, PlanInput, PlannedView, Projected,
+    Projection, Registered, RowRule, Scope, SingleStream, Sliced, Slicer, Slices, Spot, Start, Subscribed,
+    Subscriber, Subscription, Updated, ViewChanges, ViewIds, ViewRead, ViewType, Views, composite, custom,
     event_projection, flat_table, is_change, look_up, multi_stream, single_stream, sliced, subscription,
     tenant_roll_up,
 };
@@ -72,6 +79,7 @@ pub use uuid::Uuid;
 pub use value::Value;
 pub use version::{ExpectedVersion, Version};
 pub use view::{StoredView, ViewKey, ViewTable};
+pub use wish::Wish;
 
 /// What the derive macro refers to; not for anybody else.
 #[doc(hidden)]

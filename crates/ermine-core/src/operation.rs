@@ -3,8 +3,8 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::{
-    Epoch, EventRange, Filter, Incarnation, Message, NewEvent, Seq, ShardName, StoredView, StreamId,
-    TenantId, Value, ViewKey, ViewTable,
+    Epoch, EventRange, Filter, Incarnation, LetterChanges, Message, NewEvent, Seq, ShardName, StoredView,
+    StreamId, TenantId, Value, ViewKey, ViewTable,
 };
 
 /// One change that a projection wants.
@@ -107,6 +107,8 @@ pub struct ShardBatch {
     pub skipped_events: u64,
     /// Parts of the shard's projection whose progress shall read `to` as well; they are not fenced by themselves.
     pub members: Vec<ShardName>,
+    /// What changes about events that the shard has refused.
+    pub letters: LetterChanges,
 }
 
 impl ShardBatch {
@@ -123,6 +125,7 @@ impl ShardBatch {
             unknown_events: 0,
             skipped_events: 0,
             members: Vec::new(),
+            letters: LetterChanges { letters: Vec::new(), parked: Vec::new(), released: Vec::new() },
         }
     }
 

@@ -11,11 +11,14 @@
 //! | [`SchemaAdmin`] | the adapter | the host at start |
 //! | [`StreamAdmin`] | the adapter, if it can | applications through the facade |
 //! | [`Outbox`] | the adapter, if it can | the daemon delivers; commits write |
+//! | [`DeadLetterStore`] | the adapter, if it can | the daemon reads; commits write; operators ask |
+//! | [`WishStore`] | the adapter, if it can | operators and policies; the daemon follows |
 //!
 //! Every line under a port's *Contract* has a case of the same meaning in `ermine-conformance`.
 
 mod append;
 mod highwater;
+mod letters;
 mod outbox;
 mod progress;
 mod read;
@@ -23,9 +26,11 @@ mod schema;
 mod streams;
 mod view;
 mod wakeup;
+mod wishes;
 
 pub use append::EventAppender;
 pub use highwater::HighWaterSource;
+pub use letters::DeadLetterStore;
 pub use outbox::Outbox;
 pub use progress::ProgressStore;
 pub use read::EventReader;
@@ -33,6 +38,7 @@ pub use schema::{Check, Registration, SchemaAdmin, TableSpec};
 pub use streams::{ARCHIVED, StreamAdmin, archived_type};
 pub use view::ViewStore;
 pub use wakeup::{WakeReason, Wakeup};
+pub use wishes::WishStore;
 
 /// What every store adapter must have. Ports that are optional abilities are accessors with a default here.
 pub trait Store:
@@ -56,5 +62,22 @@ pub trait Store:
     /// The outbox, where the store has one; without, a batch that publishes is refused.
     fn outbox(&self) -> Option<&dyn Outbox> {
         None
+    }
+
+    /// Dead letters, where the store has them; without, no event can be skipped, and a failing one pauses its shard.
+    fn dead_letters(&self) -> Option<&dyn DeadLetterStore> {
+        None
+    }
+
+    /// What operators want of shards, where the store keeps it; without, that ends with the process.
+    fn wishes(&self) -> Option<&dyn WishStore> {
+        None
+    }
+
+    /// Whether an error out of user code is a passing fault of network or server in the terms of this store's driver, so that
+    /// it is not held against an event.
+    fn is_passing(&self, error: &(dyn std::error::Error + 'static)) -> bool {
+        let _ = error;
+        false
     }
 }

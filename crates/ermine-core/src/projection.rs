@@ -8,6 +8,7 @@ mod definition;
 mod effects;
 mod event_projection;
 mod failure;
+mod failures;
 mod fan_out;
 mod flat_table;
 mod grouped;
@@ -15,8 +16,10 @@ mod look_up;
 mod multi_stream;
 mod patch;
 mod projected;
+mod scope;
 mod single_stream;
 mod slicer;
+mod spot;
 mod subscription;
 
 use std::{fmt, ops::Range, sync::Arc};
@@ -25,17 +28,20 @@ pub use aggregate::Aggregate;
 pub use change::{Deleted, Updated, is_change};
 pub use composite::{Composite, composite};
 pub use custom::{Custom, PageProjection, custom};
-pub use definition::{Archived, Definition, Lifecycle, Options, Start, UnknownEvents, ViewType};
+pub use definition::{Archived, Definition, Lifecycle, Options, Start, ViewType};
 pub use effects::Effects;
 pub use event_projection::{EventProjection, ViewChanges, event_projection};
 pub use failure::{Failure, FailureKind, PageError};
+pub use failures::Failures;
 pub use flat_table::{FlatTable, RowRule, flat_table};
 pub use look_up::{LookUp, Looked, Views, look_up};
 pub use multi_stream::{MultiStream, ViewIds, multi_stream, tenant_roll_up};
 pub use patch::Patch;
 pub use projected::{EventTypes, Kind, Projected};
+pub use scope::{Admitted, Scope};
 pub use single_stream::{SingleStream, single_stream};
 pub use slicer::{Sliced, Slicer, Slices, sliced};
+pub use spot::Spot;
 pub use subscription::{PageEffects, Subscribed, Subscriber, Subscription, subscription};
 
 use crate::{EventPage, Operation, ProjectionName, Result, Seq, StoredView, ViewKey, ViewTable};
@@ -56,8 +62,8 @@ pub trait Projection: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// The event that was refused.
-    fn reads(&self, page: &EventPage) -> std::result::Result<Vec<ViewRead>, Failure> {
+    /// The events that were refused.
+    fn reads(&self, page: &EventPage) -> std::result::Result<Vec<ViewRead>, Failures> {
         let _ = page;
         Ok(Vec::new())
     }
@@ -66,8 +72,8 @@ pub trait Projection: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// The event whose view could not be told.
-    fn plan(&self, input: PlanInput) -> std::result::Result<Arc<dyn Plan>, Failure>;
+    /// The events whose views could not be told.
+    fn plan(&self, input: PlanInput) -> std::result::Result<Arc<dyn Plan>, Failures>;
 }
 
 /// Views that have to be looked up before a page can be planned.
@@ -90,13 +96,15 @@ pub struct PlanInput {
     pub views: Arc<Views>,
     /// Events above this number may have effects; `None` means that none may.
     pub effects_above: Option<Seq>,
+    /// Which views are folded.
+    pub scope: Arc<Scope>,
 }
 
 impl PlanInput {
     /// A page on its own, without effects.
     #[must_use]
     pub fn new(page: Arc<EventPage>, table: ViewTable) -> Self {
-        Self { page, table, views: Arc::default(), effects_above: None }
+        Self { page, table, views: Arc::default(), effects_above: None, scope: Arc::default() }
     }
 
     /// Whether the event `seq` may have effects.
@@ -111,6 +119,11 @@ pub trait Plan: Send + Sync {
     /// The views that the page touches, each once, in the order of their first event.
     fn views(&self) -> &[PlannedView];
 
+    /// The events that the [`Scope`] has kept from their views, in sequence order for each view.
+    fn withheld(&self) -> &[(ViewKey, Seq)] {
+        &[]
+    }
+
     /// Whether each view can be folded on its own, in any order, on any thread. Otherwise all are folded in one call.
     fn is_divisible(&self) -> bool {
         true
@@ -120,12 +133,12 @@ pub trait Plan: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The first event that was refused.
+    /// The events that were refused, each with its view where that is known.
     fn fold(
         &self,
         range: Range<usize>,
         current: &[Option<StoredView>],
-    ) -> std::result::Result<Output, Failure>;
+    ) -> std::result::Result<Output, Failures>;
 }
 
 /// What came of folding a page, or a part of it.

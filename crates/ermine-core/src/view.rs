@@ -94,7 +94,7 @@ impl fmt::Display for ViewTable {
 }
 
 /// Names one view in its table.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct ViewKey {
     /// Whose view.
     pub tenant: TenantId,

@@ -1,11 +1,12 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, Mutex, atomic::AtomicU64},
 };
 
 use ermine_core::{
-    Clock, Error, EventFilter, Registered, Result, ShardName, SystemClock,
+    Clock, DeadLetters, Error, ErrorHandling, ErrorPolicy, EventFilter, Registered, Result, ShardName,
+    SystemClock,
     ports::{Store, archived_type},
 };
 use ermine_highwater::Policy;
@@ -13,12 +14,15 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     Daemon, Handle, Inline, Mode, Settings, ShardStatus, Sink,
+    control::{Control, Controls},
     courier::Courier,
     handle::ShardHandle,
     highwater::HighWater,
     log::Log,
+    overseer::{Overseer, Watched},
+    pulse::Pulse,
     registry::{Registry, Work},
-    shard::{Shard, Worker, rewinds},
+    shard::{Busy, Shard, Worker, rewinds},
 };
 
 /// Puts a daemon together; [`build`](DaemonBuilder::build) checks it.
@@ -30,6 +34,7 @@ pub struct DaemonBuilder {
     settings: Settings,
     clock: Arc<dyn Clock>,
     policy: Option<Policy>,
+    errors: ErrorHandling,
     mode: Mode,
 }
 
@@ -52,6 +57,7 @@ impl DaemonBuilder {
             settings: Settings::default(),
             clock: Arc::new(SystemClock),
             policy: None,
+            errors: ErrorHandling::default(),
             mode: Mode::Continuous,
         }
     }
@@ -81,6 +87,31 @@ impl DaemonBuilder {
         self
     }
 
+    /// All that is said about failures at once.
+    pub fn error_handling(mut self, errors: ErrorHandling) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// Rules about failures of all its projections in runs that follow the log; those of a projection come first.
+    pub fn errors(mut self, policy: ErrorPolicy) -> Self {
+        self.errors.continuous = policy;
+        self
+    }
+
+    /// The same for runs that end: rebuilds, and catching up.
+    pub fn rebuild_errors(mut self, policy: ErrorPolicy) -> Self {
+        self.errors.rebuild = policy;
+        self
+    }
+
+    /// What becomes of events that are passed because they failed, where a projection does not say. Default:
+    /// [`DeadLetters::skip`].
+    pub fn dead_letters(mut self, letters: DeadLetters) -> Self {
+        self.errors.dead_letters = Some(letters);
+        self
+    }
+
     /// Whether it follows the log for ever. Default: [`Mode::Continuous`].
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
@@ -101,7 +132,7 @@ impl DaemonBuilder {
     /// are no names, two projections of one name and version, two that own one table, a lifecycle that a kind does not
     /// have, upstreams that are not registered or wait for each other, settings that contradict each other.
     pub fn build(self) -> Result<Daemon> {
-        let mut registry = Registry::new(&self.registered, &self.settings, self.store.kind())?;
+        let mut registry = Registry::new(&self.registered, &self.settings, &self.errors, self.store.kind())?;
         if self.sink.is_some() && self.store.outbox().is_none() {
             return Err(Error::configuration(format!(
                 "there is a sink for messages, and the store \"{}\" has no outbox",
@@ -119,7 +150,7 @@ impl DaemonBuilder {
         let all = registry.shards.iter().flat_map(|s| s.filter.wanted().iter().cloned());
         let known = registry.known.iter().cloned().chain([archived_type()]);
         let log = Arc::new(Log::new(self.store.clone(), &settings, EventFilter::new(all, known)));
-        let published = Arc::new(Notify::new());
+        let (published, rung) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let statuses: HashMap<ShardName, Arc<watch::Sender<ShardStatus>>> = registry
             .shards
             .iter()
@@ -128,12 +159,23 @@ impl DaemonBuilder {
         let upstreams = |shard: &Shard| -> Vec<Arc<watch::Sender<ShardStatus>>> {
             shard.after.iter().filter_map(|name| statuses.get(name).cloned()).collect()
         };
+        let has_wishes = self.store.wishes().is_some();
+        let controls: Controls =
+            registry.shards.iter().map(|shard| Control::new(shard.name.clone(), has_wishes)).collect();
+        let keep_letters =
+            registry.shards.iter().map(|shard| shard.errors.dead_letters().keep_replayed).max();
+        let mut watched = Vec::with_capacity(registry.shards.len());
         let mut workers = Vec::with_capacity(registry.shards.len());
         let mut shards = Vec::with_capacity(registry.shards.len());
-        for shard in registry.shards {
+        for (shard, control) in registry.shards.into_iter().zip(controls.iter()) {
             let (rewind, rewinds) = rewinds();
+            let busy = Arc::<Busy>::default();
             let status = statuses[&shard.name].clone();
+            watched.push(Watched { status: status.clone(), busy: busy.clone() });
             shards.push(ShardHandle {
+                errors: shard.errors.clone(),
+                late: shard.late(),
+                control: control.clone(),
                 upstreams: upstreams(&shard).iter().map(|upstream| upstream.subscribe()).collect(),
                 status: status.subscribe(),
                 rewind: matches!(shard.work, Work::Subscription(_)).then_some(rewind),
@@ -150,14 +192,33 @@ impl DaemonBuilder {
                 log: log.clone(),
                 published: published.clone(),
                 rewinds,
+                control: control.clone(),
+                controls: controls.clone(),
+                busy,
                 mode: self.mode,
             });
         }
         let courier = self.sink.map(|sink| {
             Arc::new(Courier { store: self.store.clone(), sink, settings: settings.clone(), published })
         });
+        let (highwater_pulse, overseer_pulse) = (Pulse::new(), Pulse::new());
+        let overseer = Arc::new(Overseer {
+            store: self.store.clone(),
+            settings: settings.clone(),
+            clock: self.clock.clone(),
+            marks: mark.clone(),
+            controls,
+            watched,
+            rung: rung.clone(),
+            pulse: overseer_pulse.clone(),
+            keep_letters: keep_letters.unwrap_or(DeadLetters::skip().keep_replayed),
+            seen: Mutex::new(None),
+        });
         Ok(Daemon {
+            overseer,
             handle: Handle {
+                clock: self.clock,
+                pulses: [("high-water driver", highwater_pulse.clone()), ("overseer", overseer_pulse)],
                 shards: shards.into(),
                 marks: mark,
                 troubled,
@@ -176,6 +237,8 @@ impl DaemonBuilder {
                 marks,
                 trouble,
                 pages_loaded,
+                rung,
+                pulse: highwater_pulse,
             },
             workers,
             courier,

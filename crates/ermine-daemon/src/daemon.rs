@@ -1,15 +1,18 @@
-use std::{collections::HashMap, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
 use ermine_core::{
-    Error, Result,
+    Result,
     ports::{Registration, Store},
 };
-use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    DaemonBuilder, Handle, Inline, Mode, RegisteredProjection, backoff::Backoff, courier::Courier,
-    highwater::HighWater, shard::Worker,
+    DaemonBuilder, Handle, Inline, Mode, RegisteredProjection,
+    courier::Courier,
+    highwater::HighWater,
+    overseer::Overseer,
+    shard::Worker,
+    tree::{Role, Tree},
 };
 
 /// Follows the log of one store and keeps projections in step with it.
@@ -21,17 +24,11 @@ pub struct Daemon {
     pub(crate) highwater: HighWater,
     pub(crate) workers: Vec<Worker>,
     pub(crate) courier: Option<Arc<Courier>>,
+    pub(crate) overseer: Arc<Overseer>,
     pub(crate) inline: Inline,
     pub(crate) projections: Vec<RegisteredProjection>,
     pub(crate) handle: Handle,
     pub(crate) mode: Mode,
-}
-
-/// What a task is for.
-enum Role {
-    HighWater,
-    Shard(Box<Worker>),
-    Courier(Arc<Courier>),
 }
 
 impl Daemon {
@@ -75,100 +72,27 @@ impl Daemon {
     ///
     /// Dropping the future aborts everything; a commit in flight may or may not have been made.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let workers_stop = stop.child_token();
-        // The mark moves until the last worker has ended.
-        let highwater_stop = CancellationToken::new();
-        let mut tasks = JoinSet::new();
-        let mut roles: HashMap<Id, Role> = HashMap::new();
-        let mut restarts =
-            Backoff::new(self.highwater.settings.retry_first, self.highwater.settings.retry_max);
-        let highwater = Arc::new(self.highwater);
-        let start_highwater = |tasks: &mut JoinSet<Result<()>>, after| {
-            let (highwater, stop) = (highwater.clone(), highwater_stop.clone());
-            tasks.spawn(async move {
-                tokio::time::sleep(after).await;
-                highwater.run(stop).await;
-                Ok(())
-            })
-        };
-        let start_worker = |tasks: &mut JoinSet<Result<()>>, worker: Worker, after| {
-            let stop = workers_stop.clone();
-            tasks.spawn(async move {
-                tokio::time::sleep(after).await;
-                worker.run(stop).await
-            })
-        };
-        let start_courier = |tasks: &mut JoinSet<Result<()>>, courier: Arc<Courier>, after| {
-            let stop = highwater_stop.clone();
-            tasks.spawn(async move {
-                tokio::time::sleep(after).await;
-                courier.run(stop).await;
-                Ok(())
-            })
-        };
-        let mut left = self.workers.len();
-        if let Some(courier) = self.courier.as_ref().filter(|_| self.mode == Mode::Continuous) {
-            let id = start_courier(&mut tasks, courier.clone(), std::time::Duration::ZERO).id();
-            roles.insert(id, Role::Courier(courier.clone()));
+        let is_continuous = self.mode == Mode::Continuous;
+        let left = self.workers.len();
+        let mut tree = Tree::new(&self.highwater.settings, is_continuous, stop.child_token());
+        let courier = self.courier.clone();
+        if is_continuous {
+            tree.start(Role::Overseer(self.overseer), Duration::ZERO);
+            if let Some(courier) = self.courier {
+                tree.start(Role::Courier(courier), Duration::ZERO);
+            }
         }
-        roles.insert(start_highwater(&mut tasks, std::time::Duration::ZERO).id(), Role::HighWater);
+        tree.start(Role::HighWater(Arc::new(self.highwater)), Duration::ZERO);
         for worker in self.workers {
-            let id = start_worker(&mut tasks, worker.clone(), std::time::Duration::ZERO).id();
-            roles.insert(id, Role::Shard(Box::new(worker)));
+            tree.start(Role::Shard(Box::new(worker)), Duration::ZERO);
         }
-        if left == 0 {
-            if self.mode == Mode::Continuous {
-                stop.cancelled().await;
-            }
-            highwater_stop.cancel();
+        if left == 0 && is_continuous {
+            stop.cancelled().await;
         }
-        let mut first_failure: Option<Error> = None;
-        while let Some(joined) = tasks.join_next_with_id().await {
-            let (id, panic) = match joined {
-                Ok((id, result)) => {
-                    if let Err(error) = result {
-                        workers_stop.cancel();
-                        first_failure.get_or_insert(error);
-                    }
-                    (id, None)
-                }
-                Err(panic) => (panic.id(), Some(panic)),
-            };
-            match (roles.remove(&id), panic) {
-                (Some(Role::Shard(_)), None) => {
-                    left -= 1;
-                    if left == 0 {
-                        highwater_stop.cancel();
-                    }
-                }
-                (Some(Role::HighWater | Role::Courier(_)) | None, None) => {}
-                (Some(role), Some(panic)) => {
-                    let delay = restarts.next_delay();
-                    match role {
-                        Role::HighWater => {
-                            tracing::error!(%panic, ?delay, "the high-water driver panicked and is started again");
-                            roles.insert(start_highwater(&mut tasks, delay).id(), Role::HighWater);
-                        }
-                        Role::Courier(courier) => {
-                            tracing::error!(%panic, ?delay, "the delivery of messages panicked and is started again");
-                            let id = start_courier(&mut tasks, courier.clone(), delay).id();
-                            roles.insert(id, Role::Courier(courier));
-                        }
-                        Role::Shard(worker) => {
-                            tracing::error!(shard = %worker.shard.name, %panic, ?delay, "a worker panicked and is started again");
-                            worker.restarts_after(delay);
-                            let id = start_worker(&mut tasks, (*worker).clone(), delay).id();
-                            roles.insert(id, Role::Shard(worker));
-                        }
-                    }
-                }
-                (None, Some(_)) => {}
-            }
-        }
-        match (first_failure, self.courier) {
-            (Some(failure), _) => Err(failure),
-            (None, Some(courier)) if matches!(self.mode, Mode::CatchUp { .. }) => courier.deliver_all().await,
-            (None, _) => Ok(()),
+        tree.run(left).await?;
+        match courier {
+            Some(courier) if matches!(self.mode, Mode::CatchUp { .. }) => courier.deliver_all().await,
+            _ => Ok(()),
         }
     }
 

@@ -1,11 +1,13 @@
 use std::{sync::Arc, time::Duration};
 
-use ermine_core::{Error, ErrorKind, LogPoint, Position, Result, Seq, ShardName, Start, ports::Store};
+use ermine_core::{Clock, Error, ErrorKind, LogPoint, Position, Result, Seq, ShardName, Start, ports::Store};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    Mark, ShardState, ShardStatus,
+    ErrorTable, Late, Mark, ShardState, ShardStatus,
+    control::Control,
     log::Log,
+    pulse::Pulse,
     shard::Rewind,
     stored::{high_water_mark, highest},
 };
@@ -19,6 +21,8 @@ pub struct Handle {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) log: Arc<Log>,
     pub(crate) call_deadline: Duration,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) pulses: [(&'static str, Pulse); 2],
 }
 
 /// One shard as it is seen from outside.
@@ -29,6 +33,18 @@ pub(crate) struct ShardHandle {
     pub(crate) upstreams: Vec<watch::Receiver<ShardStatus>>,
     /// The way to its worker, where it may be rewound.
     pub(crate) rewind: Option<mpsc::Sender<Rewind>>,
+    pub(crate) errors: Arc<ErrorTable>,
+    pub(crate) control: Arc<Control>,
+    /// How it applies an event that others have overtaken.
+    pub(crate) late: Late,
+}
+
+impl ShardHandle {
+    /// The upstreams that keep it from going beyond `progress`.
+    pub(crate) fn blocked_at(&self, progress: Seq) -> impl Iterator<Item = ShardName> {
+        let upstreams = self.upstreams.iter().map(|upstream| upstream.borrow().clone());
+        upstreams.filter(move |upstream| upstream.progress <= progress).map(|upstream| upstream.shard)
+    }
 }
 
 impl Handle {
@@ -212,14 +228,17 @@ impl Handle {
         }
     }
 
-    fn shard(&self, name: &ShardName) -> Result<&ShardHandle> {
-        self.shards.iter().find(|s| s.status.borrow().shard == *name).ok_or_else(|| {
-            let mut known: Vec<String> =
-                self.shards.iter().map(|s| s.status.borrow().shard.to_string()).collect();
-            known.sort_unstable();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            Error::new(ErrorKind::NotFound, format!("there is no shard {name}; the shards are: {known}"))
-        })
+    pub(crate) fn shard(&self, name: &ShardName) -> Result<&ShardHandle> {
+        let found = self.shards.iter().find(|shard| shard.control.shard == *name);
+        found.ok_or_else(|| self.unknown(&name.to_string()))
+    }
+
+    pub(crate) fn unknown(&self, name: &str) -> Error {
+        let mut known: Vec<String> =
+            self.shards.iter().map(|shard| shard.control.shard.to_string()).collect();
+        known.sort_unstable();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Error::new(ErrorKind::NotFound, format!("there is no shard {name}; the shards are: {known}"))
     }
 }
 

@@ -18,7 +18,7 @@ use ermine_highwater::{Next, Outlook, Pace, Policy, Round, Tempo, Tracker, Verdi
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Mark, Settings, backoff::Backoff, metrics};
+use crate::{Mark, Settings, backoff::Backoff, metrics, pulse::Pulse};
 
 /// After how long it is said who holds the mark.
 const HELD_LONG: Duration = Duration::from_secs(1);
@@ -40,6 +40,9 @@ pub(crate) struct HighWater {
     pub(crate) trouble: watch::Sender<Option<String>>,
     /// How many pages with events shards have loaded.
     pub(crate) pages_loaded: Arc<AtomicU64>,
+    /// Told when the store has rung.
+    pub(crate) rung: Arc<tokio::sync::Notify>,
+    pub(crate) pulse: Pulse,
 }
 
 impl HighWater {
@@ -98,6 +101,7 @@ impl HighWater {
                 self.in_time("checking the store", self.store.check(&self.registration)).await?;
                 checked = Instant::now();
             }
+            self.pulse.beat();
             let look = pace.look(began.elapsed(), listening);
             let asked = Instant::now();
             let observation = self.observe(Observe { mark: tracker.mark(), bell: look.bell }).await?;
@@ -211,7 +215,11 @@ impl HighWater {
         if !wait.pause.is_zero() {
             tokio::time::sleep(wait.pause).await;
         }
-        self.store.wait(wait.listen).await != WakeReason::Deaf
+        let woken = self.store.wait(wait.listen).await;
+        if woken == WakeReason::Rang {
+            self.rung.notify_one();
+        }
+        woken != WakeReason::Deaf
     }
 
     async fn observe(&self, request: Observe) -> Result<Observation> {

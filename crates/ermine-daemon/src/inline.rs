@@ -2,7 +2,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use ermine_core::{
     Admission, AppendBatch, Appended, Error, ErrorKind, Event, EventPage, EventRange, ExpectedVersion,
-    Failure, Operation, PlanInput, PlannedView, Result, Seq, StoredView, StreamHeads, StreamId, TenantId,
+    Failures, Operation, PlanInput, PlannedView, Result, Seq, StoredView, StreamHeads, StreamId, TenantId,
     VersionConflict, ViewKey, ViewPin, ViewRead, Views, ports::Store,
 };
 
@@ -102,8 +102,8 @@ impl Inline {
             if wanted.is_empty() {
                 continue;
             }
-            let named = |failure: Failure| {
-                Error::from(failure)
+            let named = |failures: Failures| {
+                Error::from(failures)
                     .context(format!("folding for inline projection {}", member.table.projection()))
             };
             let range = EventRange::new(Seq::ZERO, Seq::ZERO.next()).expect("not empty");
@@ -114,6 +114,7 @@ impl Inline {
                 table: member.table.clone(),
                 views: Arc::new(self.read(reads).await?),
                 effects_above: None,
+                scope: Arc::default(),
             };
             let plan = member.projection.plan(input).map_err(named)?;
             let current = self.planned(member, plan.views()).await?;

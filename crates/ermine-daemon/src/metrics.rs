@@ -12,6 +12,20 @@ pub(crate) fn committed(shard: &ShardName, events: usize, operations: usize, pro
     gauge!("ermine_shard_progress_seq", "shard" => shard).set(progress.get() as f64);
 }
 
+pub(crate) fn lettered(shard: &ShardName, letters: u64) {
+    if letters > 0 {
+        counter!("ermine_shard_dead_letters_total", "shard" => shard.to_string()).increment(letters);
+    }
+}
+
+pub(crate) fn stalled(shard: &ShardName) {
+    counter!("ermine_shard_stalls_total", "shard" => shard.to_string()).increment(1);
+}
+
+pub(crate) fn restarted(task: &'static str) {
+    counter!("ermine_task_restarts_total", "task" => task).increment(1);
+}
+
 pub(crate) fn failed(shard: &ShardName) {
     counter!("ermine_shard_failures_total", "shard" => shard.to_string()).increment(1);
 }

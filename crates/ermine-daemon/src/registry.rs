@@ -9,12 +9,12 @@ use std::{
 };
 
 use ermine_core::{
-    Composite, Definition, Error, EventFilter, Layout, Lifecycle, Options, Projection, ProjectionName,
-    Registered, Result, ShardName, Start, Subscription, TypeName, UnknownEvents, ViewTable, is_change,
+    Composite, Definition, Error, ErrorHandling, EventFilter, Layout, Lifecycle, Options, Projection,
+    ProjectionName, Registered, Result, ShardName, Start, Subscription, TypeName, ViewTable, is_change,
     ports::{Registration, archived_type},
 };
 
-use crate::{Settings, shard::Shard};
+use crate::{ErrorTable, Settings, shard::Shard};
 
 /// Everything registered with a store.
 #[derive(Debug, Default)]
@@ -38,6 +38,8 @@ pub struct RegisteredProjection {
     pub definition: Definition,
     /// The shard that runs it; `None` where no daemon does.
     pub shard: Option<ShardName>,
+    /// What is done about failures of that shard.
+    pub errors: Option<Arc<ErrorTable>>,
 }
 
 impl fmt::Display for RegisteredProjection {
@@ -60,6 +62,9 @@ impl fmt::Display for RegisteredProjection {
         }
         for upstream in &d.after {
             write!(f, ", after {upstream}")?;
+        }
+        for line in self.errors.iter().flat_map(|errors| errors.lines()) {
+            write!(f, "\n  {line}")?;
         }
         Ok(())
     }
@@ -89,6 +94,7 @@ struct Draft {
     definitions: Vec<Vec<Definition>>,
     work: DraftWork,
     options: Options,
+    errors: ErrorHandling,
 }
 
 enum DraftWork {
@@ -98,7 +104,12 @@ enum DraftWork {
 
 impl Registry {
     /// Checks everything; all faults in one error.
-    pub(crate) fn new(registered: &[Registered], settings: &Settings, store_kind: &str) -> Result<Self> {
+    pub(crate) fn new(
+        registered: &[Registered],
+        settings: &Settings,
+        errors: &ErrorHandling,
+        store_kind: &str,
+    ) -> Result<Self> {
         let mut faults: Vec<String> = settings.check().err().map(|e| e.to_string()).into_iter().collect();
         let mut drafts = Vec::with_capacity(registered.len());
         for one in registered {
@@ -111,15 +122,20 @@ impl Registry {
         check_tables(&drafts, &mut faults);
         check_stores(&drafts, store_kind, &mut faults);
         check_memory(&drafts, settings, &mut faults);
+        faults.extend(errors.faults().into_iter().map(|fault| format!("the daemon: {fault}")));
         check_changes(&drafts, &mut faults);
         let upstreams = upstreams::resolve(&drafts, &mut faults);
         if !faults.is_empty() {
             return Err(Error::configuration(faults.join("; ")));
         }
-        Ok(Self::put_together(drafts, &upstreams))
+        Ok(Self::put_together(drafts, &upstreams, errors))
     }
 
-    fn put_together(drafts: Vec<Draft>, upstreams: &HashMap<ShardName, Vec<ShardName>>) -> Self {
+    fn put_together(
+        drafts: Vec<Draft>,
+        upstreams: &HashMap<ShardName, Vec<ShardName>>,
+        errors: &ErrorHandling,
+    ) -> Self {
         let definitions = || drafts.iter().flat_map(Draft::definitions);
         let known: Vec<TypeName> =
             definitions().flat_map(|d| d.types.iter().filter(|name| !is_synthetic(name)).cloned()).collect();
@@ -128,7 +144,7 @@ impl Registry {
             Registration { tables: definitions().filter_map(Definition::table_spec).collect() };
         let mut registry = Self { known, registration, ..Self::default() };
         for draft in drafts {
-            registry.add(draft, &tables, upstreams);
+            registry.add(draft, &tables, upstreams, errors);
         }
         registry
     }
@@ -138,12 +154,16 @@ impl Registry {
         draft: Draft,
         tables: &HashMap<ProjectionName, ViewTable>,
         upstreams: &HashMap<ShardName, Vec<ShardName>>,
+        daemon: &ErrorHandling,
     ) {
         let lifecycle = draft.definitions().next().map_or(Lifecycle::Async, |d| d.lifecycle);
         let runs = (lifecycle == Lifecycle::Async).then(|| draft.name.clone());
-        self.projections.extend(
-            draft.definitions().map(|d| RegisteredProjection { definition: d.clone(), shard: runs.clone() }),
-        );
+        let table = Arc::new(ErrorTable::new(&draft.errors, daemon));
+        self.projections.extend(draft.definitions().map(|d| RegisteredProjection {
+            definition: d.clone(),
+            shard: runs.clone(),
+            errors: runs.is_some().then(|| table.clone()),
+        }));
         let member = |projection: Arc<dyn Projection>, definition: &Definition| Member {
             projection,
             table: definition.table(),
@@ -181,7 +201,7 @@ impl Registry {
                     tables: tables.clone(),
                     after: upstreams.get(&name).cloned().unwrap_or_default(),
                     start: first.as_ref().map_or(Start::Beginning, |d| d.start),
-                    refuses_unknown: all.iter().any(|d| d.unknown == UnknownEvents::Refuse),
+                    errors: table,
                     options,
                     work,
                     name,
@@ -200,6 +220,7 @@ impl Draft {
                 Ok(Self {
                     name: definition.shard(),
                     options: definition.options,
+                    errors: definition.errors.clone(),
                     definitions: vec![vec![definition]],
                     work: DraftWork::Stages(vec![vec![projection.clone()]]),
                 })
@@ -210,6 +231,7 @@ impl Draft {
                 Ok(Self {
                     name: definition.shard(),
                     options: definition.options,
+                    errors: definition.errors.clone(),
                     definitions: vec![vec![definition]],
                     work: DraftWork::Subscription(subscription.clone()),
                 })
@@ -234,7 +256,13 @@ impl Draft {
             )));
         }
         let stages = composite.stages().to_vec();
-        Ok(Self { name, definitions, work: DraftWork::Stages(stages), options: composite.spends() })
+        Ok(Self {
+            name,
+            definitions,
+            work: DraftWork::Stages(stages),
+            options: composite.spends(),
+            errors: composite.handles_errors().clone(),
+        })
     }
 
     fn definitions(&self) -> impl Iterator<Item = &Definition> {

@@ -40,6 +40,12 @@ pub struct Settings {
     /// How long a shard that was taken over by another process waits before it looks whether that process is still
     /// at work. Default 10 s.
     pub fenced_retry: Duration,
+    /// After how long user code that is at work on one page is named in status and log. Default 30 s.
+    pub slow_code_after: Duration,
+    /// After how long a shard that is behind the mark and commits nothing is named in status and log. Default 60 s.
+    pub stalled_after: Duration,
+    /// After how long a loop that does not turn is replaced. It must be more than `call_deadline`. Default 150 s.
+    pub stuck_after: Duration,
     /// How often the store's promises are checked again. Default 60 s.
     pub check_every: Duration,
 }
@@ -61,6 +67,9 @@ impl Default for Settings {
             pause_first: Duration::from_secs(5),
             pause_max: Duration::from_secs(300),
             fenced_retry: Duration::from_secs(10),
+            slow_code_after: Duration::from_secs(30),
+            stalled_after: Duration::from_secs(60),
+            stuck_after: Duration::from_secs(150),
             check_every: Duration::from_secs(60),
         }
     }
@@ -112,6 +121,12 @@ impl Settings {
             if duration.is_zero() {
                 return Err(Error::configuration(format!("{name} is 0 and must not be")));
             }
+        }
+        if self.stuck_after <= self.call_deadline {
+            return Err(Error::configuration(format!(
+                "stuck_after is {:?} and must be more than call_deadline, which is {:?}",
+                self.stuck_after, self.call_deadline
+            )));
         }
         for (name, first, max) in
             [("retry", self.retry_first, self.retry_max), ("pause", self.pause_first, self.pause_max)]

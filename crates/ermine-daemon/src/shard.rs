@@ -1,25 +1,35 @@
 //! One shard: what it is made of, and the pipeline and the worker that run it.
 
 mod budget;
+mod busy;
 mod changes;
 mod commit;
+mod entry;
 mod fold;
 mod known_views;
 mod load;
 mod pipeline;
+mod replay;
 mod rewind;
+mod setback;
 mod stages;
+mod still;
+mod triage;
 mod worker;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use ermine_core::{Error, EventFilter, Options, ProjectionName, Result, Seq, ShardName, Start, ViewTable};
 
+pub(crate) use busy::Busy;
 pub(crate) use rewind::{Rewind, rewinds};
 pub(crate) use stages::check_own;
 pub(crate) use worker::Worker;
 
-use crate::registry::Work;
+use crate::{
+    ErrorTable, Late,
+    registry::{Member, Work},
+};
 
 /// A part of what is registered that the engine runs on its own.
 #[derive(Debug)]
@@ -34,9 +44,34 @@ pub(crate) struct Shard {
     /// The shards that this one never runs ahead of.
     pub(crate) after: Vec<ShardName>,
     pub(crate) start: Start,
-    /// Whether it pauses at an event of an unknown type.
-    pub(crate) refuses_unknown: bool,
+    /// What is done about its failures.
+    pub(crate) errors: Arc<ErrorTable>,
     pub(crate) options: Options,
+}
+
+impl Shard {
+    pub(crate) const fn is_subscription(&self) -> bool {
+        matches!(self.work, Work::Subscription(_))
+    }
+
+    /// The projection, where each of its views is the state of a stream, and can be made again out of that.
+    pub(crate) fn stream_state(&self) -> Option<&Member> {
+        match &self.work {
+            Work::Stages(stages) => match (&stages[..], stages.first().map(Vec::as_slice)) {
+                ([_], Some([one])) if one.is_stream_state => Some(one),
+                _ => None,
+            },
+            Work::Subscription(_) => None,
+        }
+    }
+
+    pub(crate) fn late(&self) -> Late {
+        match self.work {
+            Work::Subscription(_) => Late::Deliver,
+            Work::Stages(_) if self.stream_state().is_some() => Late::FoldAgain,
+            Work::Stages(_) => Late::OnTop,
+        }
+    }
 }
 
 /// Whether a run follows the log for ever.

@@ -1,6 +1,6 @@
-use std::fmt;
+use std::{fmt, time::Duration};
 
-use ermine_core::{Epoch, Incarnation, Position, Seq, ShardName, Timestamp};
+use ermine_core::{Epoch, Incarnation, Position, Seq, ShardName, SmolStr, Timestamp};
 
 use crate::Mark;
 
@@ -22,8 +22,16 @@ pub struct ShardStatus {
     pub unknown_events: u64,
     /// Events marked as skipped that this process has passed in this shard.
     pub skipped_events: u64,
+    /// Dead letters that this process has written for this shard.
+    pub dead_letters: u64,
+    /// The event at which it stands still, where one is to blame.
+    pub halted_at: Option<Seq>,
     /// Failures since the last commit.
     pub failures: u32,
+    /// User code that has been at work for long: for how long, and at which event, where that is known.
+    pub slow: Option<SlowCode>,
+    /// For how long it has been behind the mark without a commit, where that is long.
+    pub stalled_for: Option<Duration>,
 }
 
 impl ShardStatus {
@@ -42,14 +50,38 @@ impl ShardStatus {
             epoch: None,
             unknown_events: 0,
             skipped_events: 0,
+            dead_letters: 0,
+            halted_at: None,
             failures: 0,
+            slow: None,
+            stalled_for: None,
         }
     }
 }
 
 impl fmt::Display for ShardStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is at {}, {}", self.shard, self.progress, self.state)
+        write!(f, "{} is at {}, {}", self.shard, self.progress, self.state)?;
+        if let Some(stalled) = self.stalled_for {
+            write!(f, ", without a commit for {stalled:.0?}")?;
+        }
+        self.slow.as_ref().map_or(Ok(()), |slow| write!(f, ", {slow}"))
+    }
+}
+
+/// User code that takes long; nobody else runs it meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlowCode {
+    /// For how long it has been at work.
+    pub working_for: Duration,
+    /// The event that it is handling, where that is known.
+    pub seq: Option<Seq>,
+}
+
+impl fmt::Display for SlowCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "its code has been at work for {:.0?}", self.working_for)?;
+        self.seq.map_or(Ok(()), |seq| write!(f, " at event {seq}"))
     }
 }
 
@@ -68,12 +100,14 @@ pub enum ShardState {
         /// When it goes on.
         retry_at: Timestamp,
     },
-    /// A failure that will not pass by itself has stopped it.
+    /// It stands still because of a failure, or because somebody wants that.
     Paused {
-        /// What failed.
+        /// Who wants it: an operator, or `policy`.
+        by: SmolStr,
+        /// Why.
         reason: String,
-        /// When it tries again.
-        retry_at: Timestamp,
+        /// When it goes on; `None` when somebody has to resume it.
+        retry_at: Option<Timestamp>,
     },
     /// Another process has taken the shard.
     Fenced {
@@ -87,13 +121,24 @@ pub enum ShardState {
     },
 }
 
+impl ShardState {
+    pub(crate) const fn is_standing_still(&self) -> bool {
+        matches!(self, Self::Paused { .. } | Self::Stopped { .. })
+    }
+}
+
 impl fmt::Display for ShardState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Starting => f.write_str("starting"),
             Self::Running => f.write_str("running"),
             Self::Retrying { reason, retry_at } => write!(f, "trying again at {retry_at:.0}: {reason}"),
-            Self::Paused { reason, retry_at } => write!(f, "paused until {retry_at:.0}: {reason}"),
+            Self::Paused { by, reason, retry_at: Some(retry_at) } => {
+                write!(f, "paused by {by} until {retry_at:.0}: {reason}")
+            }
+            Self::Paused { by, reason, retry_at: None } => {
+                write!(f, "paused by {by} until somebody resumes it: {reason}")
+            }
             Self::Fenced { retry_at } => {
                 write!(f, "taken over by another process, looking again at {retry_at:.0}")
             }

@@ -1,6 +1,10 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use ermine_core::{Error, ErrorKind, Result};
+use ermine_core::{Error, ErrorKind, Operation, Result};
 use tokio::sync::watch;
 
 use crate::Gate;
@@ -56,10 +60,26 @@ pub enum Call {
     PendingMessages,
     /// [`Outbox::settle_messages`](ermine_core::ports::Outbox::settle_messages)
     SettleMessages,
-}
-
-impl Call {
-    const COUNT: usize = Self::SettleMessages as usize + 1;
+    /// [`DeadLetterStore::letters`](ermine_core::ports::DeadLetterStore::letters)
+    Letters,
+    /// [`DeadLetterStore::count_letters`](ermine_core::ports::DeadLetterStore::count_letters)
+    CountLetters,
+    /// [`DeadLetterStore::request`](ermine_core::ports::DeadLetterStore::request)
+    RequestLetters,
+    /// [`DeadLetterStore::parked_keys`](ermine_core::ports::DeadLetterStore::parked_keys)
+    ParkedKeys,
+    /// [`DeadLetterStore::parked`](ermine_core::ports::DeadLetterStore::parked)
+    Parked,
+    /// [`DeadLetterStore::read_events`](ermine_core::ports::DeadLetterStore::read_events)
+    ReadEvents,
+    /// [`DeadLetterStore::purge_letters`](ermine_core::ports::DeadLetterStore::purge_letters)
+    PurgeLetters,
+    /// [`WishStore::put_wish`](ermine_core::ports::WishStore::put_wish)
+    PutWish,
+    /// [`WishStore::clear_wishes`](ermine_core::ports::WishStore::clear_wishes)
+    ClearWishes,
+    /// [`WishStore::wishes`](ermine_core::ports::WishStore::wishes)
+    Wishes,
 }
 
 /// What goes wrong at one node, on demand: see [`MemoryStore::faults`](crate::MemoryStore::faults).
@@ -77,9 +97,27 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct Plan {
-    calls: [u64; Call::COUNT],
+    calls: BTreeMap<Call, u64>,
     planned: Vec<(Call, u64, Fault)>,
     blocked: Vec<Call>,
+    refusal: Option<Refusal>,
+}
+
+/// Which operations the store shall not take.
+#[derive(Clone)]
+pub(crate) struct Refusal(Arc<dyn Fn(&Operation) -> bool + Send + Sync>);
+
+impl Refusal {
+    /// The first operation that is not taken.
+    pub(crate) fn first<'o>(&self, operations: &'o [Operation]) -> Option<&'o Operation> {
+        operations.iter().find(|operation| (self.0)(operation))
+    }
+}
+
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Refusal")
+    }
 }
 
 #[derive(Debug)]
@@ -107,6 +145,20 @@ impl Faults {
     /// Makes a call fail with `error` before anything is done.
     pub fn fail(&self, call: Call, nth: u64, error: Error) {
         self.add(call, nth, Fault::Fail(error));
+    }
+
+    /// Makes the next `times` calls fail, each with an error of its own, before anything is done.
+    pub fn fail_times(&self, call: Call, times: u64, error: impl Fn() -> Error) {
+        for nth in 1..=times {
+            self.fail(call, nth, error());
+        }
+    }
+
+    /// Makes every commit that has such an operation fail with [`Rejected`](ErrorKind::Rejected) and change nothing, as a
+    /// constraint does. It stays until [`clear`](Self::clear), or until another one takes its place. Commits that are fenced
+    /// off or start elsewhere are told that first.
+    pub fn refuse(&self, refuses: impl Fn(&Operation) -> bool + Send + Sync + 'static) {
+        self.plan().refusal = Some(Refusal(Arc::new(refuses)));
     }
 
     /// Makes a call happen, and then fail with [`OutcomeUnknown`](ErrorKind::OutcomeUnknown).
@@ -157,17 +209,23 @@ impl Faults {
         }
     }
 
-    /// Takes back every fault that has not happened yet, and ends an outage.
+    /// Takes back every fault that has not happened yet, and ends an outage and refusals.
     pub fn clear(&self) {
         let mut plan = self.plan();
         plan.planned.clear();
         plan.blocked.clear();
+        plan.refusal = None;
         drop(plan);
         self.outage(false);
     }
 
     pub(crate) fn calls(&self, call: Call) -> u64 {
-        self.plan().calls[call as usize]
+        self.plan().calls.get(&call).copied().unwrap_or_default()
+    }
+
+    /// What commits of this node are refused, where any are.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.plan().refusal.clone()
     }
 
     /// Counts a call, and says what it has to mind.
@@ -175,7 +233,7 @@ impl Faults {
         let fault = {
             let mut plan = self.plan();
             let plan = &mut *plan;
-            let count = &mut plan.calls[call as usize];
+            let count = plan.calls.entry(call).or_default();
             *count += 1;
             let due = plan.planned.iter().position(|(of, nth, _)| *of == call && nth == count);
             let blocked = plan.blocked.contains(&call);
@@ -216,7 +274,7 @@ impl Faults {
 
     fn add(&self, call: Call, nth: u64, fault: Fault) {
         let mut plan = self.plan();
-        let at = plan.calls[call as usize] + nth.max(1);
+        let at = plan.calls.get(&call).copied().unwrap_or_default() + nth.max(1);
         plan.planned.push((call, at, fault));
     }
 

@@ -2,6 +2,7 @@
 
 mod append;
 mod highwater;
+mod letters;
 mod outbox;
 mod progress;
 mod read;
@@ -9,8 +10,9 @@ mod schema;
 mod streams;
 mod view;
 mod wakeup;
+mod wishes;
 
-use ermine_core::ports::{Outbox, Store, StreamAdmin};
+use ermine_core::ports::{DeadLetterStore, Outbox, Store, StreamAdmin, WishStore};
 
 use crate::{KIND, MemoryStore};
 
@@ -24,6 +26,14 @@ impl Store for MemoryStore {
     }
 
     fn outbox(&self) -> Option<&dyn Outbox> {
+        Some(self)
+    }
+
+    fn dead_letters(&self) -> Option<&dyn DeadLetterStore> {
+        Some(self)
+    }
+
+    fn wishes(&self) -> Option<&dyn WishStore> {
         Some(self)
     }
 }

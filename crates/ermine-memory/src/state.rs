@@ -3,6 +3,7 @@
 mod append;
 mod columns;
 mod history;
+mod letters;
 mod operations;
 mod outbox;
 mod read;
@@ -11,6 +12,7 @@ mod shards;
 mod staged;
 mod streams;
 mod views;
+mod wishes;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,13 +20,15 @@ use std::{
 };
 
 use ermine_core::{
-    Clock, EffectId, Event, EventId, Incarnation, Layout, Progress, Result, Seq, ShardName, SmolStr,
-    StoredView, StreamId, TenantId, Timestamp, Uuid, ViewId, ViewKey, ViewTable,
+    Clock, EffectId, Event, EventId, Incarnation, Layout, LetterId, Progress, Result, Seq, ShardName,
+    SmolStr, StoredView, StreamId, TenantId, Timestamp, Uuid, ViewId, ViewKey, ViewTable,
 };
 use history::{History, Undo};
+use letters::Letters;
 use outbox::Messages;
 use staged::Staged;
 use streams::Stream;
+use wishes::Wishes;
 
 use crate::{bell::Doorbell, faults::outcome_unknown};
 
@@ -66,6 +70,8 @@ struct Data {
     skipped: BTreeMap<Seq, SmolStr>,
     views: HashMap<ViewTable, HashMap<TenantId, BTreeMap<ViewId, StoredView>>>,
     messages: Messages,
+    letters: Letters,
+    wishes: Wishes,
     progress: BTreeMap<ShardName, Progress>,
 }
 
@@ -77,6 +83,7 @@ enum Row {
     Shard(ShardName),
     View(ViewTable, ViewKey),
     Message(EffectId),
+    Letter(LetterId),
 }
 
 #[derive(Debug)]
@@ -105,6 +112,8 @@ impl Data {
             skipped: BTreeMap::new(),
             views: HashMap::new(),
             messages: Messages::default(),
+            letters: Letters::default(),
+            wishes: Wishes::default(),
             progress: BTreeMap::new(),
         }
     }
@@ -130,6 +139,11 @@ impl State {
     pub(crate) fn add_bell(&mut self, bell: &Arc<Doorbell>) {
         self.bells.retain(|bell| bell.strong_count() > 0);
         self.bells.push(Arc::downgrade(bell));
+    }
+
+    /// Rings for everybody, armed or not: for news that is not in the log.
+    fn ring_all(&self) {
+        self.bells.iter().filter_map(Weak::upgrade).for_each(|bell| bell.ring());
     }
 
     pub(crate) fn last(&self) -> Seq {

@@ -1,7 +1,8 @@
 use std::{sync::Arc, time::Duration};
 
 use ermine_core::{
-    Clock, DaemonMode, Error, IdSource, RandomIds, Registered, Result, SystemClock, ports::Store,
+    Clock, DaemonMode, DeadLetters, Error, ErrorHandling, ErrorPolicy, IdSource, RandomIds, Registered,
+    Result, SystemClock, ports::Store,
 };
 use ermine_daemon::{Daemon, DaemonBuilder, Mode, Settings, Sink};
 
@@ -26,12 +27,14 @@ pub(crate) struct DaemonPlan {
     settings: Settings,
     sink: Option<Arc<dyn Sink>>,
     clock: Arc<dyn Clock>,
+    errors: ErrorHandling,
 }
 
 impl DaemonPlan {
     pub(crate) fn build(&self, store: &Arc<dyn Store>, mode: Mode) -> Result<Daemon> {
         let builder =
             Daemon::builder(store.clone()).settings(self.settings.clone()).clock(self.clock.clone());
+        let builder = builder.error_handling(self.errors.clone());
         let builder = self.registered.iter().cloned().fold(builder, DaemonBuilder::projection).mode(mode);
         match &self.sink {
             Some(sink) => builder.sink(sink.clone()).build(),
@@ -80,6 +83,7 @@ impl ErmineBuilder {
                 settings: Settings::default(),
                 sink: None,
                 clock: Arc::new(SystemClock),
+                errors: ErrorHandling::default(),
             },
             wait_timeout: Duration::from_secs(30),
             ids: Arc::new(RandomIds),
@@ -96,6 +100,26 @@ impl ErmineBuilder {
     /// outbox.
     pub fn sink(mut self, sink: impl Sink + 'static) -> Self {
         self.plan.sink = Some(Arc::new(sink));
+        self
+    }
+
+    /// Rules about failures of all projections, where the daemon follows the log; those of a projection come first, the
+    /// defaults last.
+    pub fn errors(mut self, policy: ErrorPolicy) -> Self {
+        self.plan.errors.continuous = policy;
+        self
+    }
+
+    /// The same for runs that end: rebuilds, and catching up.
+    pub fn rebuild_errors(mut self, policy: ErrorPolicy) -> Self {
+        self.plan.errors.rebuild = policy;
+        self
+    }
+
+    /// What becomes of events that are passed because they failed, where a projection does not say. Default:
+    /// [`DeadLetters::skip`].
+    pub fn dead_letters(mut self, letters: DeadLetters) -> Self {
+        self.plan.errors.dead_letters = Some(letters);
         self
     }
 

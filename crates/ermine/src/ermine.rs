@@ -1,5 +1,6 @@
 mod appends;
 mod diagnostics;
+mod operations;
 mod reads;
 mod waits;
 
@@ -20,6 +21,8 @@ pub struct Ermine {
     store: Arc<dyn Store>,
     projections: Vec<RegisteredProjection>,
     inline: Inline,
+    /// What is known of all that is registered, whoever runs it.
+    handle: Handle,
     daemon: Option<Running>,
     plan: DaemonPlan,
     wait_timeout: Duration,
@@ -47,8 +50,9 @@ impl Ermine {
 
     pub(crate) fn new(store: Arc<dyn Store>, daemon: Daemon, runs: bool, builder: ErmineBuilder) -> Self {
         let (projections, inline) = (daemon.projections().to_vec(), daemon.inline());
+        let handle = daemon.handle();
         let daemon = runs.then(|| {
-            let (handle, stop, mut tasks) = (daemon.handle(), CancellationToken::new(), JoinSet::new());
+            let (handle, stop, mut tasks) = (handle.clone(), CancellationToken::new(), JoinSet::new());
             tasks.spawn(daemon.run(stop.clone()));
             Running { handle, stop: stop.drop_guard(), tasks }
         });
@@ -56,6 +60,7 @@ impl Ermine {
             store,
             projections,
             inline,
+            handle,
             daemon,
             plan: builder.plan,
             wait_timeout: builder.wait_timeout,

@@ -10,7 +10,7 @@ pub mod testing;
 pub use builder::ErmineBuilder;
 pub use ermine::Ermine;
 pub use ermine_core as core;
-pub use ermine_core::{Error, ErrorKind, Result};
+pub use ermine_core::{Error, ErrorKind, Result, policy};
 pub use ermine_daemon as daemon;
 #[cfg(feature = "memory")]
 pub use ermine_memory as memory;
@@ -26,13 +26,13 @@ pub use serde;
 pub mod prelude {
     pub use async_trait::async_trait;
     pub use ermine_core::{
-        Aggregate, AppendBatch, ApplyError, Archived, ColumnKind, DaemonMode, Deleted, DomainEvent, Effects,
-        ExpectedVersion, FieldKind, Filter, FlatTable, Lifecycle, Message, NewEvent, Operation, PageEffects,
-        PageError, PageProjection, Patch, Position, Projected, Projection, ProjectionName, Recorded, RowRule,
-        ShardName, Slicer, Slices, Start, StreamAppend, StreamId, Subscriber, TenantId, Timestamp,
-        UnknownEvents, Updated, Version, ViewChanges, ViewId, ViewRead, ViewTable, Views, composite, custom,
-        event_projection, field, flat_table, look_up, multi_stream, single_stream, sliced, subscription,
-        tenant_roll_up,
+        Aggregate, AppendBatch, ApplyError, Archived, ColumnKind, DaemonMode, DeadLetters, Deleted,
+        DomainEvent, Effects, ErrorClass, ErrorPolicy, ExpectedVersion, FieldKind, Filter, FlatTable,
+        Lifecycle, Message, NewEvent, Operation, PageEffects, PageError, PageProjection, Patch, Position,
+        Projected, Projection, ProjectionName, Recorded, RowRule, ShardName, Slicer, Slices, Start,
+        StreamAppend, StreamId, Subscriber, TenantId, Timestamp, Updated, Version, ViewChanges, ViewId,
+        ViewRead, ViewTable, Views, composite, custom, event_projection, field, flat_table, look_up,
+        multi_stream, single_stream, sliced, subscription, tenant_roll_up,
     };
     pub use ermine_daemon::{Sink, Until};
     pub use serde::{Deserialize, Serialize};

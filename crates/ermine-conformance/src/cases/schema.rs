@@ -1,5 +1,6 @@
 use ermine_core::{
-    ColumnKind, ErrorKind, Seq, Statistics, TenantId, Value, ViewQuery, field, ports::Registration,
+    ColumnKind, ErrorKind, LetterQuery, Seq, Statistics, TenantId, Value, ViewQuery, field,
+    ports::Registration,
 };
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -10,7 +11,11 @@ use crate::{
         Bench, Worker, batch, key, log, observe, progress, put, registration, shard, stream, table, texts,
         values,
     },
-    cases::outbox::{pending, publish},
+    cases::{
+        letters::parking,
+        outbox::{pending, publish},
+        wishes::wish,
+    },
     documents::{Document, ensure_same_documents, everything, put_document, query},
     outcome::{ensure, ensure_eq, ensure_kind},
     sheet::{Cell, EVERY_KIND, full_row, sheet},
@@ -146,7 +151,13 @@ pub(crate) async fn resetting_leaves_nothing_and_begins_another_incarnation(benc
         let row = (key("row").id, full_row(json!({})));
         operations
             .extend([put(&table("Balance", 1), "a", 1), put_document(&rows, &TenantId::default(), &row)]);
+        if store.dead_letters().is_some() {
+            worker.batch.letters = parking(&worker.batch.shard);
+        }
         worker.commit(&*store, 3, operations).await?;
+        if let Some(wishes) = store.wishes() {
+            wishes.put_wish(wish("Balance:All", 1)).await?;
+        }
         let stale = worker.next(4, Vec::new());
 
         store.reset(&registration).await?;
@@ -165,6 +176,13 @@ pub(crate) async fn resetting_leaves_nothing_and_begins_another_incarnation(benc
         ensure_eq!(texts(&*other, "a").await?.len(), 0, "events of a stream");
         if other.outbox().is_some() {
             ensure_eq!(pending(&*other, 10).await?, [0; 0], "pending messages");
+        }
+        if let Some(letters) = other.dead_letters() {
+            ensure_eq!(letters.letters(LetterQuery::default()).await?, [], "dead letters");
+            ensure_eq!(letters.parked_keys(&worker.batch.shard).await?, [], "parked keys");
+        }
+        if let Some(wishes) = other.wishes() {
+            ensure_eq!(wishes.wishes().await?, [], "wishes");
         }
         ensure_kind!(other.commit(stale).await, ErrorKind::Rewound, "a batch from before the reset");
         store.check(&registration).await?;

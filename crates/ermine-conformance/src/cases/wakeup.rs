@@ -65,6 +65,28 @@ pub(crate) async fn a_wake_up_between_two_waits_is_not_lost(bench: &Bench<'_>) -
     heard(store.wait(ARMED).await, 2)
 }
 
+/// Ends the case unless `news` wakes a waiter for whom no bell is armed.
+pub(crate) async fn ensure_wakes(
+    store: &dyn Store,
+    what: &str,
+    news: impl Future<Output = Outcome>,
+) -> Outcome {
+    store.observe(Observe { mark: Seq::ZERO, bell: Bell::Silence }).await?;
+    quieten(store).await?;
+    let told = async {
+        // The waiter waits before the news come.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        news.await
+    };
+    let (woken, told) = tokio::join!(store.wait(ARMED), told);
+    told?;
+    match woken {
+        WakeReason::Rang => Ok(()),
+        WakeReason::Deaf => Err(deaf()),
+        WakeReason::TimedOut => Err(Stop::Broken(format!("{what} woke nobody in {} s", ARMED.as_secs()))),
+    }
+}
+
 async fn arm(store: &dyn Store) -> Outcome {
     store.observe(Observe { mark: Seq::ZERO, bell: Bell::Arm(2 * ARMED) }).await?;
     Ok(())

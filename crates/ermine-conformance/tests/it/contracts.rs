@@ -1,6 +1,6 @@
 use ermine_conformance::{CASES, Case};
 
-const PORTS: [(&str, &str); 9] = [
+const PORTS: [(&str, &str); 11] = [
     ("append", include_str!("../../../ermine-core/src/ports/append.rs")),
     ("read", include_str!("../../../ermine-core/src/ports/read.rs")),
     ("highwater", include_str!("../../../ermine-core/src/ports/highwater.rs")),
@@ -10,6 +10,8 @@ const PORTS: [(&str, &str); 9] = [
     ("schema", include_str!("../../../ermine-core/src/ports/schema.rs")),
     ("streams", include_str!("../../../ermine-core/src/ports/streams.rs")),
     ("outbox", include_str!("../../../ermine-core/src/ports/outbox.rs")),
+    ("letters", include_str!("../../../ermine-core/src/ports/letters.rs")),
+    ("wishes", include_str!("../../../ermine-core/src/ports/wishes.rs")),
 ];
 
 /// The lines under *Contract* in the docs of a port.

@@ -9,7 +9,7 @@ use crate::{FieldIndex, Result, ViewTable};
 /// - Migrating is idempotent, and safe when many nodes start at once.
 /// - Migrating keeps what is stored.
 /// - A column that is new in a flat table is added, with null in the rows that are there; any other change is refused.
-/// - Resetting leaves no event, view, message or progress, and begins another incarnation.
+/// - Resetting leaves no event, view, message, dead letter, wish or progress, and begins another incarnation.
 /// - A store that has not been migrated is refused by `check`, with the remedy.
 /// - A store whose promises hold passes `check`.
 #[async_trait]
@@ -22,7 +22,7 @@ pub trait SchemaAdmin: Send + Sync {
     /// change the schema.
     async fn migrate(&self, registration: &Registration) -> Result<()>;
 
-    /// Empties the store: events, views, progress, messages. For tests.
+    /// Empties the store: events, views, progress, messages, dead letters with what waits behind them, wishes. For tests.
     ///
     /// # Errors
     ///

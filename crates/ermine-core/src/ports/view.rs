@@ -55,6 +55,7 @@ pub trait ViewStore: Send + Sync {
     ///
     /// [`Fenced`](crate::ErrorKind::Fenced), [`OutOfOrder`](crate::ErrorKind::OutOfOrder) and
     /// [`Rewound`](crate::ErrorKind::Rewound): nothing changed.
+    /// [`Rejected`](crate::ErrorKind::Rejected) when the store takes one of the operations never: nothing changed.
     /// [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown): the connection was lost; the stored progress tells.
     ///
     /// # Cancellation

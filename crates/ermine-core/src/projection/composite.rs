@@ -3,7 +3,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::{Definition, Lifecycle, Options, Projection};
-use crate::{Error, ProjectionName, Result, ShardName};
+use crate::{Error, ErrorHandling, ProjectionName, Result, ShardName};
 
 /// Puts projections together that run over one read of the log, in stages: members of a stage side by side, a later stage
 /// after the earlier ones, all in one commit, so that their progress is one.
@@ -13,7 +13,13 @@ use crate::{Error, ProjectionName, Result, ShardName};
 /// view. What a look-up of an earlier member finds is what it is after the page. Views that a member deletes by a filter are told
 /// only where the page has touched them, and are found until the page is committed.
 pub fn composite(name: impl Into<SmolStr>) -> Composite {
-    Composite { name: name.into(), version: 1, stages: Vec::new(), options: Options::default() }
+    Composite {
+        name: name.into(),
+        version: 1,
+        stages: Vec::new(),
+        options: Options::default(),
+        errors: ErrorHandling::default(),
+    }
 }
 
 /// Projections in stages: see [`composite`].
@@ -24,6 +30,7 @@ pub struct Composite {
     version: u32,
     stages: Vec<Vec<Arc<dyn Projection>>>,
     options: Options,
+    errors: ErrorHandling,
 }
 
 impl Composite {
@@ -43,6 +50,19 @@ impl Composite {
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
         self
+    }
+
+    /// What it does about failures; its members do not say anything about that. A view is not known for an event that fails
+    /// here, so that with [`DeadLetters::park`](crate::DeadLetters::park) the later events of its stream wait.
+    pub fn errors(mut self, errors: ErrorHandling) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// What it does about failures.
+    #[must_use]
+    pub const fn handles_errors(&self) -> &ErrorHandling {
+        &self.errors
     }
 
     /// Its members, by stage.
@@ -88,6 +108,10 @@ impl Composite {
                         "projection \"{}\" is {:?}: members of composite \"{}\" are async",
                         definition.name, definition.lifecycle, self.name
                     )),
+                    Ok(definition) if !definition.errors.is_default() => faults.push(format!(
+                        "projection \"{}\" has rules about errors: they belong to composite \"{}\", of which it is a member",
+                        definition.name, self.name
+                    )),
                     Ok(definition) => stage.push(definition),
                     Err(error) => faults.push(error.chain()),
                 }
@@ -97,6 +121,9 @@ impl Composite {
         if stages.iter().all(Vec::is_empty) && faults.is_empty() {
             faults.push(format!("composite \"{}\" has no members: add a stage", self.name));
         }
+        faults.extend(
+            self.errors.faults().into_iter().map(|fault| format!("composite \"{}\": {fault}", self.name)),
+        );
         if faults.is_empty() { Ok(stages) } else { Err(Error::configuration(faults.join("; "))) }
     }
 }

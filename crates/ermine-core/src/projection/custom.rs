@@ -1,8 +1,9 @@
 use std::{fmt, ops::Range, sync::Arc};
 
 use super::{
-    Effects, EventTypes, Failure, Kind, Lifecycle, Output, PageError, Plan, PlanInput, PlannedView,
+    Effects, EventTypes, Failures, Kind, Lifecycle, Output, PageError, Plan, PlanInput, PlannedView,
     Projected, ViewRead, ViewType, Views,
+    failures::Gathered,
     fan_out::FanOut,
     grouped::{may_have_effects, page_code},
 };
@@ -90,21 +91,23 @@ impl<P: PageProjection> Kind for Custom<P> {
         self.native.clone()
     }
 
-    fn reads(&self, page: &EventPage) -> Result<Vec<ViewRead>, Failure> {
+    fn reads(&self, page: &EventPage) -> Result<Vec<ViewRead>, Failures> {
         let (events, _) = FanOut::default().events(&page.events, None)?;
-        page_code(&page.events, || self.projection.reads(&events)).map(Option::unwrap_or_default)
+        Ok(page_code(&page.events, || self.projection.reads(&events))?.unwrap_or_default())
     }
 
-    fn plan(&self, input: PlanInput) -> Result<Arc<dyn Plan>, Failure> {
+    fn plan(&self, input: PlanInput) -> Result<Arc<dyn Plan>, Failures> {
         let page = &input.page.events;
         let (events, _) = FanOut::<P::Event>::default().events(page, None)?;
         let operations = page_code(page, || self.projection.apply(&events, &input.views, &input.table))?
             .unwrap_or_default();
+        let mut failed = Gathered::default();
         let mut effects = Effects::new(input.table.projection().clone(), None);
         for (raw, event) in page.iter().zip(&events).filter(|(raw, _)| may_have_effects(&input, raw.seq)) {
             effects.of(raw, true);
-            super::grouped::user_code(raw, || self.projection.raise(event, &mut effects))?;
+            failed.keep(super::grouped::user_code(raw, || self.projection.raise(event, &mut effects)));
         }
+        failed.unless_failed(())?;
         Ok(Arc::new(Made { operations, effects: effects.into_raised() }))
     }
 }
@@ -124,7 +127,7 @@ impl Plan for Made {
         false
     }
 
-    fn fold(&self, _: Range<usize>, _: &[Option<StoredView>]) -> Result<Output, Failure> {
+    fn fold(&self, _: Range<usize>, _: &[Option<StoredView>]) -> Result<Output, Failures> {
         Ok(Output { operations: self.operations.clone(), effects: self.effects.clone() })
     }
 }

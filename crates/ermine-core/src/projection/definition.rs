@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use smol_str::SmolStr;
 
 use crate::{
-    EventFilter, FieldIndex, Layout, ProjectionName, Seq, ShardName, StreamType, TypeName, ViewTable,
+    ErrorHandling, EventFilter, FieldIndex, Layout, ProjectionName, Seq, ShardName, StreamType, TypeName,
+    ViewTable,
     ports::{TableSpec, archived_type},
 };
 
@@ -42,8 +43,8 @@ pub struct Definition {
     pub native: Option<SmolStr>,
     /// What becomes of views when their stream is archived.
     pub archived: Archived,
-    /// What it does at an event whose type nothing registered knows.
-    pub unknown: UnknownEvents,
+    /// What it does about failures.
+    pub errors: ErrorHandling,
     /// Where it starts when it has no progress yet.
     pub start: Start,
     /// How it spends memory, where it differs from the daemon's settings.
@@ -137,17 +138,6 @@ pub enum Archived {
     Keep,
     /// It is deleted. Only for projections with one view per stream.
     Drop,
-}
-
-/// What to do at an event whose type nothing registered knows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UnknownEvents {
-    /// Count it and go on: what a program needs that runs beside a newer version of itself.
-    #[default]
-    Pass,
-    /// Pause the shard until a program comes that knows the type.
-    Refuse,
 }
 
 /// How one projection spends memory. `None` is the daemon's setting.

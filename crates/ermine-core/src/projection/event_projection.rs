@@ -5,8 +5,9 @@ use serde_json::Value as Json;
 use smol_str::SmolStr;
 
 use super::{
-    Effects, EventTypes, Failure, Kind, Lifecycle, Output, Patch, Plan, PlanInput, PlannedView, Projected,
-    ViewType,
+    Effects, EventTypes, Failure, Failures, Kind, Lifecycle, Output, Patch, Plan, PlanInput, PlannedView,
+    Projected, ViewType,
+    failures::Gathered,
     grouped::{Groups, decode, may_have_effects, user_code},
 };
 use crate::{
@@ -194,13 +195,14 @@ where
         self.native.clone()
     }
 
-    fn plan(&self, input: PlanInput) -> Result<Arc<dyn Plan>, Failure> {
+    fn plan(&self, input: PlanInput) -> Result<Arc<dyn Plan>, Failures> {
         let page = &input.page.events;
-        let mut views = Groups::with_capacity(page.len());
+        let mut views = Groups::new(page.len(), Arc::default());
         let mut changes = Vec::with_capacity(page.len());
         let mut effects = Effects::new(input.table.projection().clone(), None);
+        let mut failed = Gathered::default();
         for (at, raw) in page.iter().enumerate() {
-            let event = decode::<E>(raw, None)?;
+            let Some(event) = failed.keep(decode::<E>(raw, None)) else { continue };
             effects.of(raw, may_have_effects(&input, raw.seq));
             let mut made = ViewChanges {
                 table: input.table.clone(),
@@ -209,15 +211,16 @@ where
                 effects,
                 view: PhantomData,
             };
-            user_code(raw, || (self.project)(&event, &mut made))?;
+            failed.keep(user_code(raw, || (self.project)(&event, &mut made)));
             effects = made.effects;
             for change in made.changes {
                 if let Some(key) = change.key() {
-                    views.add(&key.tenant, &key.id, false, ());
+                    views.add(&key.tenant, &key.id, false, raw.seq, ());
                 }
                 changes.push((at, change));
             }
         }
+        failed.unless_failed(())?;
         let effects = effects.into_raised();
         Ok(Arc::new(ChangePlan { input, views, changes, effects }))
     }
@@ -246,7 +249,7 @@ impl Plan for ChangePlan {
         false
     }
 
-    fn fold(&self, _: Range<usize>, current: &[Option<StoredView>]) -> Result<Output, Failure> {
+    fn fold(&self, _: Range<usize>, current: &[Option<StoredView>]) -> Result<Output, Failures> {
         let Some(first) = self.input.page.events.first() else { return Ok(Output::default()) };
         let mut views: HashMap<&ViewKey, Working> = HashMap::with_capacity(current.len());
         for (planned, stored) in self.views.views().iter().zip(current) {
@@ -256,10 +259,11 @@ impl Plan for ChangePlan {
             views.insert(&planned.key, Working { version, document });
         }
         let mut operations = Vec::with_capacity(self.changes.len());
+        let mut failed = Gathered::default();
         for (at, change) in &self.changes {
-            self.make(change, &self.input.page.events[*at], &mut views, &mut operations)?;
+            failed.keep(self.make(change, &self.input.page.events[*at], &mut views, &mut operations));
         }
-        Ok(Output { operations, effects: self.effects.clone() })
+        failed.unless_failed(Output { operations, effects: self.effects.clone() })
     }
 }
 

@@ -1,6 +1,6 @@
 use std::error::Error as StdError;
 
-use crate::{ApplyError, Error, ErrorKind, Event, Seq, StreamId, TypeName, Version};
+use crate::{ApplyError, Error, ErrorKind, Event, Seq, StreamId, TypeName, Version, ViewKey};
 
 /// An event that a projection could not take.
 #[derive(Debug)]
@@ -17,6 +17,10 @@ pub struct Failure {
     pub kind: FailureKind,
     /// Why.
     pub source: Box<dyn StdError + Send + Sync>,
+    /// Whether it is this event; otherwise it is one of a page that begins with it.
+    pub is_exact: bool,
+    /// The view that was being folded, where it is known.
+    pub view: Option<Box<ViewKey>>,
 }
 
 /// What was wrong with an event.
@@ -49,7 +53,23 @@ impl Failure {
             type_name: event.type_name.clone(),
             kind,
             source,
+            is_exact: true,
+            view: None,
         }
+    }
+
+    /// The same failure, of some event of the page that begins with this one.
+    #[must_use]
+    pub const fn of_page(mut self) -> Self {
+        self.is_exact = false;
+        self
+    }
+
+    /// The same failure, of a view.
+    #[must_use]
+    pub fn in_view(mut self, key: &ViewKey) -> Self {
+        self.view = Some(Box::new(key.clone()));
+        self
     }
 }
 
@@ -66,6 +86,7 @@ impl From<Failure> for Error {
         // An event that is being appended has no number yet.
         let event =
             if failure.seq == Seq::ZERO { "an event".to_owned() } else { format!("event {}", failure.seq) };
+        let event = if failure.is_exact { event } else { format!("a page that begins with {event}") };
         Self::new(
             kind,
             format!(
@@ -80,7 +101,7 @@ impl From<Failure> for Error {
 /// Why user code refuses a page: the error, and which event of the page it is about.
 #[derive(Debug)]
 pub struct PageError {
-    at: usize,
+    at: Option<usize>,
     error: ApplyError,
 }
 
@@ -88,18 +109,21 @@ impl PageError {
     /// An error about event number `at` of the page, counted from 0. Any other error is put down to the first event.
     #[must_use]
     pub fn at(at: usize, error: impl Into<ApplyError>) -> Self {
-        Self { at, error: error.into() }
+        Self { at: Some(at), error: error.into() }
     }
 
     /// The failure of the event of `page` that the error is about.
     #[must_use]
     pub fn into_failure(self, page: &[Event]) -> Option<Failure> {
-        page.get(self.at).or(page.first()).map(|event| Failure::apply(event, self.error))
+        match self.at.and_then(|at| page.get(at)) {
+            Some(event) => Some(Failure::apply(event, self.error)),
+            None => page.first().map(|first| Failure::apply(first, self.error).of_page()),
+        }
     }
 }
 
 impl<E: Into<ApplyError>> From<E> for PageError {
     fn from(error: E) -> Self {
-        Self { at: 0, error: error.into() }
+        Self { at: None, error: error.into() }
     }
 }

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use super::{
-    Failure, Looked,
+    Failure, Failures, Looked,
+    failures::Gathered,
     grouped::{decode, user_code},
 };
 use crate::{DomainEvent, Event, Recorded};
@@ -25,25 +26,32 @@ pub(super) type Decoded<E> = (Vec<Recorded<E>>, Vec<usize>);
 
 impl<E: DomainEvent> FanOut<E> {
     /// The events of a page, those with children replaced by them.
-    pub(super) fn events(&self, page: &[Event], looked: Option<&Arc<Looked>>) -> Result<Decoded<E>, Failure> {
+    pub(super) fn events(
+        &self,
+        page: &[Event],
+        looked: Option<&Arc<Looked>>,
+    ) -> Result<Decoded<E>, Failures> {
+        let mut failed = Gathered::default();
         let mut events = Vec::with_capacity(page.len());
         let mut origins = Vec::with_capacity(page.len());
         for (at, raw) in page.iter().enumerate() {
-            let event = decode::<E>(raw, looked)?;
-            match children(self.before.as_ref(), &event, raw)? {
-                Some(children) => {
+            let decoded = decode::<E>(raw, looked)
+                .and_then(|event| Ok((children(self.before.as_ref(), &event, raw)?, event)));
+            match failed.keep(decoded) {
+                None => {}
+                Some((Some(children), _)) => {
                     for child in children {
                         events.push(child);
                         origins.push(at);
                     }
                 }
-                None => {
+                Some((None, event)) => {
                     events.push(event);
                     origins.push(at);
                 }
             }
         }
-        Ok((events, origins))
+        failed.unless_failed((events, origins))
     }
 
     /// The children that events get once they are grouped, in the order of `events`; empty where none does.
@@ -52,15 +60,17 @@ impl<E: DomainEvent> FanOut<E> {
         events: &[Recorded<E>],
         origins: &[usize],
         page: &[Event],
-    ) -> Result<Vec<Option<Vec<Recorded<E>>>>, Failure> {
+    ) -> Result<Vec<Option<Vec<Recorded<E>>>>, Failures> {
         if self.after.is_none() {
             return Ok(Vec::new());
         }
-        events
+        let mut failed = Gathered::default();
+        let made = events
             .iter()
             .zip(origins)
-            .map(|(event, at)| children(self.after.as_ref(), event, &page[*at]))
-            .collect()
+            .filter_map(|(event, at)| failed.keep(children(self.after.as_ref(), event, &page[*at])));
+        let made = made.collect();
+        failed.unless_failed(made)
     }
 }
 

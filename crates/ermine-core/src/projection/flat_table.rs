@@ -9,13 +9,15 @@ use smol_str::SmolStr;
 use self::row::{Fields, checked};
 pub use self::rule::RowRule;
 use super::{
-    EventTypes, Failure, Kind, Lifecycle, Output, Plan, PlanInput, PlannedView, Projected, ViewIds, ViewType,
+    EventTypes, Failure, Failures, Kind, Lifecycle, Output, Plan, PlanInput, PlannedView, Projected, ViewIds,
+    ViewType,
     change::is_change,
-    grouped::{Groups, decode, user_code},
+    failures::Gathered,
+    grouped::{Groups, decode, fold_views, user_code},
 };
 use crate::{
     ApplyError, Body, Column, ColumnKind, Columns, DomainEvent, Event, Layout, Operation, Recorded, Result,
-    SqlName, StoredView, Value, Version, ViewId,
+    Seq, SqlName, StoredView, Value, Version, ViewId, ViewKey,
 };
 
 /// Makes a projection whose views are the rows of a table with declared columns, for plain SQL to read: in the table
@@ -214,41 +216,47 @@ impl<E: DomainEvent> Kind for FlatTable<E> {
         self.is_per_stream
     }
 
-    fn plan(&self, input: PlanInput) -> Result<Arc<dyn Plan>, Failure> {
+    fn plan(&self, input: PlanInput) -> Result<Arc<dyn Plan>, Failures> {
         let page = &input.page.events;
-        let mut views = Groups::with_capacity(page.len());
+        let mut views = Groups::new(page.len(), input.scope.clone());
         let mut changes = Vec::with_capacity(page.len());
-        let mut ids: Vec<ViewId> = Vec::new();
         let sees_changes = E::TYPES.iter().any(|name| is_change(name));
+        let mut failed = Gathered::default();
         for (at, raw) in page.iter().enumerate() {
             if raw.type_name.as_str() == crate::ports::ARCHIVED {
-                views.add(&raw.tenant, &raw.stream, false, changes.len());
+                views.add(&raw.tenant, &raw.stream, false, raw.seq, changes.len());
                 changes.push((at, Change { rule: RowRule::default().delete(), fields: Fields::none() }));
                 continue;
             }
-            let event = decode::<E>(raw, None)?;
-            let Some(rule) = self.rules.get(event.data().type_name()) else { continue };
-            user_code(raw, || {
-                (self.key)(&event, &mut |id| {
-                    if !ids.contains(&id) {
-                        ids.push(id);
-                    }
-                })
-                .map_err(ApplyError::from)
-            })?;
-            let fields = Fields::of(&event).map_err(|e| Failure::serialization(raw, e))?;
-            for id in ids.drain(..) {
-                views.add(
-                    &raw.tenant,
-                    &id,
-                    self.is_per_stream && raw.version == Version::FIRST && !sees_changes,
-                    changes.len(),
-                );
+            let Some((ids, change)) = failed.keep(self.change(raw)).flatten() else { continue };
+            for id in ids {
+                let fresh = self.is_per_stream && raw.version == Version::FIRST && !sees_changes;
+                views.add(&raw.tenant, &id, fresh, raw.seq, changes.len());
             }
-            let rule = user_code(raw, || rule.of(&event, &self.columns))?;
-            changes.push((at, Change { rule, fields }));
+            changes.push((at, change));
         }
+        failed.unless_failed(())?;
         Ok(Arc::new(RowPlan { input, views, changes, columns: self.columns.clone() }))
+    }
+}
+
+impl<E: DomainEvent> FlatTable<E> {
+    /// Which rows an event changes, and how; `None` when there is no rule for it.
+    fn change(&self, raw: &Event) -> Result<Option<(Vec<ViewId>, Change)>, Failure> {
+        let event = decode::<E>(raw, None)?;
+        let Some(rule) = self.rules.get(event.data().type_name()) else { return Ok(None) };
+        let mut ids: Vec<ViewId> = Vec::new();
+        user_code(raw, || {
+            (self.key)(&event, &mut |id| {
+                if !ids.contains(&id) {
+                    ids.push(id);
+                }
+            })
+            .map_err(ApplyError::from)
+        })?;
+        let fields = Fields::of(&event).map_err(|e| Failure::serialization(raw, e))?;
+        let rule = user_code(raw, || rule.of(&event, &self.columns))?;
+        Ok(Some((ids, Change { rule, fields })))
     }
 }
 
@@ -269,23 +277,32 @@ impl Plan for RowPlan {
         self.views.views()
     }
 
-    fn fold(&self, range: Range<usize>, current: &[Option<StoredView>]) -> Result<Output, Failure> {
-        let mut output = Output::default();
-        for (index, current) in range.zip(current) {
-            output.operations.extend(self.fold_row(index, current.as_ref())?);
-        }
-        Ok(output)
+    fn withheld(&self) -> &[(ViewKey, Seq)] {
+        self.views.withheld()
+    }
+
+    fn fold(&self, range: Range<usize>, current: &[Option<StoredView>]) -> Result<Output, Failures> {
+        fold_views(self.views(), range, current, |index, current, left_out, output| {
+            output.operations.extend(self.fold_row(index, current, left_out)?);
+            Ok(())
+        })
     }
 }
 
 impl RowPlan {
-    fn fold_row(&self, index: usize, current: Option<&StoredView>) -> Result<Option<Operation>, Failure> {
+    fn fold_row(
+        &self,
+        index: usize,
+        current: Option<&StoredView>,
+        left_out: &[Seq],
+    ) -> Result<Option<Operation>, Failure> {
         let event = |change: usize| &self.input.page.events[self.changes[change].0];
-        let members = self.views.members(index);
+        let is_in = |change: &&usize| !left_out.contains(&event(**change).seq);
+        let members: Vec<usize> = self.views.members(index).iter().filter(is_in).copied().collect();
         let (Some(first), Some(last)) = (members.first(), members.last()) else { return Ok(None) };
         let row = current.map(|view| view.body.decode::<Map<String, Json>>()).transpose();
         let mut row = row.map_err(|e| Failure::serialization(event(*first), e))?;
-        for change in members {
+        for change in &members {
             row = user_code(event(*change), || self.apply(row, &self.changes[*change].1))?;
         }
         let (table, key) = (self.input.table.clone(), self.views()[index].key.clone());

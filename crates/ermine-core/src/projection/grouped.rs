@@ -1,10 +1,14 @@
 use std::{
     collections::HashMap,
+    ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
-use super::{Aggregate, Effects, Failure, Looked, Output, PlanInput, PlannedView};
+use super::{
+    Admitted, Aggregate, Effects, Failure, Failures, Looked, Output, PlanInput, PlannedView, Scope,
+    failures::Gathered,
+};
 use crate::{
     ApplyError, Body, DomainEvent, Event, Operation, ProjectionName, Recorded, Seq, StoredView, TenantId,
     Version, ViewId, ViewKey, ViewTable,
@@ -19,15 +23,28 @@ pub(super) struct Groups<T> {
     members: Vec<Vec<T>>,
     index: HashMap<ViewKey, usize>,
     last: usize,
+    scope: Arc<Scope>,
+    withheld: Vec<(ViewKey, Seq)>,
 }
 
 impl<T> Groups<T> {
-    pub(super) fn with_capacity(events: usize) -> Self {
-        Self { views: Vec::new(), members: Vec::new(), index: HashMap::with_capacity(events / 4), last: 0 }
+    pub(super) fn new(events: usize, scope: Arc<Scope>) -> Self {
+        Self {
+            views: Vec::new(),
+            members: Vec::new(),
+            index: HashMap::with_capacity(events / 4),
+            last: 0,
+            scope,
+            withheld: Vec::new(),
+        }
     }
 
-    /// Adds `member` to the view `id` of `tenant`; `fresh` counts when it is the view's first.
-    pub(super) fn add(&mut self, tenant: &TenantId, id: &str, fresh: bool, member: T) {
+    /// Adds `member`, which is of the event `seq`, to the view `id` of `tenant`, unless that is out of scope; `fresh` counts when
+    /// it is the view's first.
+    pub(super) fn add(&mut self, tenant: &TenantId, id: &str, fresh: bool, seq: Seq, member: T) {
+        if *self.scope != Scope::All && !self.is_in_scope(tenant, id, seq) {
+            return;
+        }
         let same = |v: &PlannedView| v.key.id.as_str() == id && v.key.tenant == *tenant;
         if !self.views.get(self.last).is_some_and(same) {
             let key = ViewKey { tenant: tenant.clone(), id: ViewId::from_store(id) };
@@ -38,6 +55,19 @@ impl<T> Groups<T> {
             });
         }
         self.members[self.last].push(member);
+    }
+
+    fn is_in_scope(&mut self, tenant: &TenantId, id: &str, seq: Seq) -> bool {
+        let key = ViewKey { tenant: tenant.clone(), id: ViewId::from_store(id) };
+        let admitted = self.scope.admits(&key, seq);
+        if admitted == Admitted::Withheld {
+            self.withheld.push((key, seq));
+        }
+        admitted == Admitted::Yes
+    }
+
+    pub(super) fn withheld(&self) -> &[(ViewKey, Seq)] {
+        &self.withheld
     }
 
     pub(super) fn views(&self) -> &[PlannedView] {
@@ -138,6 +168,30 @@ pub(super) fn may_have_effects(input: &PlanInput, seq: Seq) -> bool {
     seq > Seq::ZERO && input.may_have_effects(seq)
 }
 
+/// Folds views one by one with `fold`, which leaves out the events in its last argument. A view with an event that fails is
+/// folded again without it, so that all that fail are told at once.
+pub(super) fn fold_views(
+    views: &[PlannedView],
+    range: Range<usize>,
+    current: &[Option<StoredView>],
+    fold: impl Fn(usize, Option<&StoredView>, &[Seq], &mut Output) -> Result<(), Failure>,
+) -> Result<Output, Failures> {
+    let mut output = Output::default();
+    let mut failed = Gathered::default();
+    for (index, current) in range.zip(current) {
+        let mut left_out = Vec::new();
+        while let Err(failure) = fold(index, current.as_ref(), &left_out, &mut output) {
+            let seq = failure.seq;
+            failed.keep::<()>(Err(failure.in_view(&views[index].key)));
+            if left_out.contains(&seq) {
+                break;
+            }
+            left_out.push(seq);
+        }
+    }
+    failed.unless_failed(output)
+}
+
 /// Decodes the body of `event`.
 pub(super) fn decode<E: DomainEvent>(
     event: &Event,
@@ -153,6 +207,7 @@ pub(super) fn user_code<T>(
     event: &Event,
     code: impl FnOnce() -> Result<T, ApplyError>,
 ) -> Result<T, Failure> {
+    super::spot::note(event.seq);
     // What the code may have left half done is dropped: nothing of a failed fold is used.
     let refused = match catch_unwind(AssertUnwindSafe(code)) {
         Ok(Ok(value)) => return Ok(value),
@@ -172,7 +227,7 @@ pub(super) fn page_code<T>(
     code: impl FnOnce() -> Result<T, super::PageError>,
 ) -> Result<Option<T>, Failure> {
     let Some(first) = page.first() else { return Ok(None) };
-    match user_code(first, || Ok(code()))? {
+    match user_code(first, || Ok(code())).map_err(Failure::of_page)? {
         Ok(value) => Ok(Some(value)),
         Err(refused) => refused.into_failure(page).map_or(Ok(None), Err),
     }

@@ -8,7 +8,7 @@ use std::{
 use serde::de::DeserializeOwned;
 use smol_str::SmolStr;
 
-use super::{Failure, ViewIds, ViewRead, grouped::user_code};
+use super::{Failure, Failures, ViewIds, ViewRead, failures::Gathered, grouped::user_code};
 use crate::{ApplyError, Event, ProjectionName, Recorded, Result, StoredView, TenantId, ViewId, ViewKey};
 
 /// Stored views that were looked up for a page, by projection and key.
@@ -120,11 +120,12 @@ impl<E> LookUp<E> {
     }
 
     /// The keys that the events of a page refer to, each once.
-    pub(super) fn read(&self, page: &[Event], events: &[Recorded<E>]) -> Result<ViewRead, Failure> {
+    pub(super) fn read(&self, page: &[Event], events: &[Recorded<E>]) -> Result<ViewRead, Failures> {
         let mut seen = HashSet::new();
         let mut keys = Vec::new();
+        let mut failed = Gathered::default();
         for (raw, event) in page.iter().zip(events) {
-            user_code(raw, || {
+            let told = user_code(raw, || {
                 (self.ids)(event, &mut |id| {
                     let key = ViewKey { tenant: raw.tenant.clone(), id };
                     if seen.insert(key.clone()) {
@@ -132,14 +133,15 @@ impl<E> LookUp<E> {
                     }
                 })
                 .map_err(ApplyError::from)
-            })?;
+            });
+            failed.keep(told);
         }
         let projection = ProjectionName::new(self.projection.clone());
         let projection = projection.map_err(|e| match page.first() {
             Some(first) => Failure::apply(first, e.into()),
             None => unreachable!("a page without events refers to nothing"),
         })?;
-        Ok(ViewRead { projection, keys })
+        failed.unless_failed(ViewRead { projection, keys })
     }
 
     /// Decodes what was found of this look-up.
@@ -161,16 +163,20 @@ impl<E: crate::DomainEvent> LookUps<E> {
         self.0.iter().map(|look_up| look_up.projection().clone()).collect()
     }
 
-    pub(super) fn reads(&self, page: &[Event]) -> Result<Vec<ViewRead>, Failure> {
+    pub(super) fn reads(&self, page: &[Event]) -> Result<Vec<ViewRead>, Failures> {
         if self.0.is_empty() || page.is_empty() {
             return Ok(Vec::new());
         }
         let mut decoded = Vec::with_capacity(page.len());
         let mut raw = Vec::with_capacity(page.len());
+        let mut failed = Gathered::default();
         for event in page.iter().filter(|event| event.type_name.as_str() != crate::ports::ARCHIVED) {
-            decoded.push(super::grouped::decode::<E>(event, None)?);
-            raw.push(event.clone());
+            if let Some(one) = failed.keep(super::grouped::decode::<E>(event, None)) {
+                decoded.push(one);
+                raw.push(event.clone());
+            }
         }
+        failed.unless_failed(())?;
         self.0.iter().map(|look_up| look_up.read(&raw, &decoded)).collect()
     }
 

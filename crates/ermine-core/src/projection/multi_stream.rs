@@ -3,8 +3,9 @@ use std::{fmt, sync::Arc};
 use smol_str::SmolStr;
 
 use super::{
-    Aggregate, Effects, EventTypes, Failure, Kind, Lifecycle, LookUp, Plan, PlanInput, Projected, ViewRead,
+    Aggregate, Effects, EventTypes, Failures, Kind, Lifecycle, LookUp, Plan, PlanInput, Projected, ViewRead,
     ViewType,
+    failures::Gathered,
     fan_out::FanOut,
     grouped::{Raise, user_code},
     look_up::LookUps,
@@ -133,29 +134,33 @@ impl<A: Aggregate> Kind for MultiStream<A> {
         self.look_ups.names()
     }
 
-    fn reads(&self, page: &EventPage) -> Result<Vec<ViewRead>, Failure> {
+    fn reads(&self, page: &EventPage) -> Result<Vec<ViewRead>, Failures> {
         self.look_ups.reads(&page.events)
     }
 
-    fn plan(&self, input: PlanInput) -> Result<Arc<dyn Plan>, Failure> {
+    fn plan(&self, input: PlanInput) -> Result<Arc<dyn Plan>, Failures> {
         let looked = self.look_ups.decode(&input.views, &input.page.events)?;
         let (events, origins) = self.fan_out.events(&input.page.events, looked.as_ref())?;
-        let mut slices = Slices::with_capacity(events.len());
+        let seqs = origins.iter().map(|at| input.page.events[*at].seq).collect();
+        let mut slices = Slices::new(seqs, input.scope.clone());
+        let mut failed = Gathered::default();
         let mut keys: Vec<ViewKey> = Vec::new();
         for (at, event) in events.iter().enumerate() {
             let raw = &input.page.events[origins[at]];
-            user_code(raw, || {
+            let told = user_code(raw, || {
                 (self.identify)(event, &mut |key| {
                     if !keys.contains(&key) {
                         keys.push(key);
                     }
                 })
                 .map_err(ApplyError::from)
-            })?;
+            });
+            failed.keep(told);
             for key in keys.drain(..) {
                 slices.add_key(&key, at);
             }
         }
+        failed.unless_failed(())?;
         let in_view = self.fan_out.in_view(&events, &origins, &input.page.events)?;
         Ok(Arc::new(SlicedPlan::<A>::new(input, slices, events, origins, in_view, self.raise.clone())))
     }

@@ -3,12 +3,12 @@ use std::{fmt, num::NonZeroUsize, sync::Arc};
 use smol_str::SmolStr;
 
 use super::{
-    Archived, Definition, Failure, Lifecycle, Options, Plan, PlanInput, Projection, Start, UnknownEvents,
-    ViewRead, ViewType,
+    Archived, Definition, Failures, Lifecycle, Options, Plan, PlanInput, Projection, Start, ViewRead,
+    ViewType,
 };
 use crate::{
-    DomainEvent, Error, EventPage, FieldIndex, FieldKind, Layout, ProjectionName, Result, StreamType,
-    TypeName, field, ports::archived_type,
+    DeadLetters, DomainEvent, Error, ErrorHandling, ErrorPolicy, EventPage, FieldIndex, FieldKind, Layout,
+    Matcher, ProjectionName, Response, Result, StreamType, TypeName, field, ports::archived_type,
 };
 
 /// The types of events that a kind of projection can take.
@@ -92,7 +92,7 @@ pub trait Kind: Send + Sync + 'static {
     /// # Errors
     ///
     /// The event that was refused.
-    fn reads(&self, page: &EventPage) -> std::result::Result<Vec<ViewRead>, Failure> {
+    fn reads(&self, page: &EventPage) -> std::result::Result<Vec<ViewRead>, Failures> {
         let _ = page;
         Ok(Vec::new())
     }
@@ -102,7 +102,7 @@ pub trait Kind: Send + Sync + 'static {
     /// # Errors
     ///
     /// The event whose view could not be told.
-    fn plan(&self, input: PlanInput) -> std::result::Result<Arc<dyn Plan>, Failure>;
+    fn plan(&self, input: PlanInput) -> std::result::Result<Arc<dyn Plan>, Failures>;
 }
 
 /// A projection or subscription of kind `K` with its name and everything that all kinds have in common.
@@ -117,7 +117,7 @@ pub struct Projected<K> {
     after: Vec<SmolStr>,
     indexes: Vec<(SmolStr, FieldKind)>,
     archived: Archived,
-    unknown: UnknownEvents,
+    errors: ErrorHandling,
     start: Start,
     options: Options,
 }
@@ -135,7 +135,7 @@ impl<K> Projected<K> {
             after: Vec::new(),
             indexes: Vec::new(),
             archived: Archived::default(),
-            unknown: UnknownEvents::default(),
+            errors: ErrorHandling::default(),
             start: Start::default(),
             options: Options::default(),
         }
@@ -187,9 +187,27 @@ impl<K> Projected<K> {
         self
     }
 
-    /// What to do at an event whose type nothing registered knows. Default: [`UnknownEvents::Pass`].
-    pub fn unknown_events(mut self, unknown: UnknownEvents) -> Self {
-        self.unknown = unknown;
+    /// Adds a rule about its failures in runs that follow the log; it comes before those of the daemon and the defaults.
+    pub fn on_error(mut self, which: impl Into<Matcher>, response: Response) -> Self {
+        self.errors.on_error(which, response);
+        self
+    }
+
+    /// Its rules about failures in runs that follow the log, in place of those it has.
+    pub fn errors(mut self, policy: ErrorPolicy) -> Self {
+        self.errors.continuous = policy;
+        self
+    }
+
+    /// Its rules about failures in runs that end: rebuilds, and catching up.
+    pub fn rebuild_errors(mut self, policy: ErrorPolicy) -> Self {
+        self.errors.rebuild = policy;
+        self
+    }
+
+    /// What becomes of events that are passed because they failed. Default: [`DeadLetters::skip`].
+    pub fn dead_letters(mut self, letters: DeadLetters) -> Self {
+        self.errors.dead_letters = Some(letters);
         self
     }
 
@@ -305,6 +323,14 @@ impl<K> Projected<K> {
                     .map(|(_, what)| format!("a live projection cannot {what}: make it inline or async")),
             );
         }
+        if self.lifecycle != Lifecycle::Async && !self.errors.is_default() {
+            faults.push(
+                "rules about errors are for the daemon: an inline projection that fails refuses the append, a live one the \
+                 read"
+                    .into(),
+            );
+        }
+        faults.extend(self.errors.faults());
         if self.archived == Archived::Drop && !traits.is_per_stream {
             faults.push(format!(
                 "Archived::Drop needs one view per stream, which a {} does not have",
@@ -350,7 +376,7 @@ impl<K> Projected<K> {
                 .collect(),
             native: traits.native,
             archived: self.archived,
-            unknown: self.unknown,
+            errors: self.errors.clone(),
             start: self.start,
             options: self.options,
         })
@@ -397,11 +423,11 @@ impl<K: Kind> Projection for Projected<K> {
         self.define(traits, |faults| self.kind.layout(faults))
     }
 
-    fn reads(&self, page: &EventPage) -> std::result::Result<Vec<ViewRead>, Failure> {
+    fn reads(&self, page: &EventPage) -> std::result::Result<Vec<ViewRead>, Failures> {
         self.kind.reads(page)
     }
 
-    fn plan(&self, input: PlanInput) -> std::result::Result<Arc<dyn Plan>, Failure> {
+    fn plan(&self, input: PlanInput) -> std::result::Result<Arc<dyn Plan>, Failures> {
         self.kind.plan(input)
     }
 }

@@ -3,13 +3,15 @@ use std::{fmt, marker::PhantomData, ops::Range, sync::Arc};
 use smol_str::SmolStr;
 
 use super::{
-    Aggregate, Effects, EventTypes, Failure, Kind, Lifecycle, LookUp, Looked, Output, Plan, PlanInput,
-    PlannedView, Projected, ViewRead, ViewType,
+    Aggregate, Effects, EventTypes, Failure, Failures, Kind, Lifecycle, LookUp, Looked, Output, Plan,
+    PlanInput, PlannedView, Projected, ViewRead, ViewType,
     change::is_change,
-    grouped::{Fold, Groups, Raise, decode, may_have_effects},
+    grouped::{Fold, Groups, Raise, decode, fold_views, may_have_effects},
     look_up::LookUps,
 };
-use crate::{ApplyError, DomainEvent, EventPage, Recorded, StoredView, Version, ports::ARCHIVED};
+use crate::{
+    ApplyError, DomainEvent, EventPage, Recorded, Seq, StoredView, Version, ViewKey, ports::ARCHIVED,
+};
 
 /// Makes a projection with one view per stream, under the stream's id.
 ///
@@ -82,18 +84,19 @@ impl<A: Aggregate> Kind for SingleStream<A> {
         self.look_ups.names()
     }
 
-    fn reads(&self, page: &EventPage) -> Result<Vec<ViewRead>, Failure> {
+    fn reads(&self, page: &EventPage) -> Result<Vec<ViewRead>, Failures> {
         self.look_ups.reads(&page.events)
     }
 
-    fn plan(&self, input: PlanInput) -> Result<Arc<dyn Plan>, Failure> {
+    fn plan(&self, input: PlanInput) -> Result<Arc<dyn Plan>, Failures> {
         let looked = self.look_ups.decode(&input.views, &input.page.events)?;
         // But changes of other views may have made one under the same id.
         let sees_changes = <A::Event as DomainEvent>::TYPES.iter().any(|name| is_change(name));
-        let mut groups = Groups::with_capacity(input.page.events.len());
+        let mut groups = Groups::new(input.page.events.len(), input.scope.clone());
         for (at, event) in input.page.events.iter().enumerate() {
             // Views and progress move together: before the first event of a stream has been applied there is no view.
-            groups.add(&event.tenant, &event.stream, event.version == Version::FIRST && !sees_changes, at);
+            let fresh = event.version == Version::FIRST && !sees_changes;
+            groups.add(&event.tenant, &event.stream, fresh, event.seq, at);
         }
         Ok(Arc::new(StreamPlan::<A> { input, groups, looked, raise: self.raise.clone() }))
     }
@@ -111,12 +114,14 @@ impl<A: Aggregate> Plan for StreamPlan<A> {
         self.groups.views()
     }
 
-    fn fold(&self, range: Range<usize>, current: &[Option<StoredView>]) -> Result<Output, Failure> {
-        let mut output = Output::default();
-        for (index, current) in range.zip(current) {
-            self.fold_view(index, current.as_ref(), &mut output)?;
-        }
-        Ok(output)
+    fn withheld(&self) -> &[(ViewKey, Seq)] {
+        self.groups.withheld()
+    }
+
+    fn fold(&self, range: Range<usize>, current: &[Option<StoredView>]) -> Result<Output, Failures> {
+        fold_views(self.views(), range, current, |index, current, left_out, output| {
+            self.fold_view(index, current, left_out, output)
+        })
     }
 }
 
@@ -125,11 +130,13 @@ impl<A: Aggregate> StreamPlan<A> {
         &self,
         index: usize,
         current: Option<&StoredView>,
+        left_out: &[Seq],
         output: &mut Output,
     ) -> Result<(), Failure> {
         let PlanInput { page, table, .. } = &self.input;
         let key = &self.views()[index].key;
         let events = self.groups.members(index).iter().map(|at| &page.events[*at]);
+        let events = events.filter(|event| !left_out.contains(&event.seq));
         let mut fold: Option<Fold<'_, A>> = None;
         let mut last = None;
         // Changes that an earlier stage tells of are no events of the stream, and have no version.

@@ -3,12 +3,12 @@ use std::{fmt, ops::Range, sync::Arc};
 use smol_str::SmolStr;
 
 use super::{
-    Aggregate, EventTypes, Failure, Kind, Lifecycle, Output, PageError, Plan, PlanInput, PlannedView,
-    Projected, ViewRead, ViewType, Views,
+    Aggregate, EventTypes, Failure, Failures, Kind, Lifecycle, Output, PageError, Plan, PlanInput,
+    PlannedView, Projected, Scope, ViewRead, ViewType, Views,
     fan_out::FanOut,
-    grouped::{Fold, Groups, Raise, may_have_effects, page_code},
+    grouped::{Fold, Groups, Raise, fold_views, may_have_effects, page_code},
 };
-use crate::{EventPage, Recorded, StoredView, TenantId, Version, ViewId, ViewKey};
+use crate::{EventPage, Recorded, Seq, StoredView, TenantId, Version, ViewId, ViewKey};
 
 /// Groups the events of a page by view, in whatever way the page and stored views suggest.
 ///
@@ -37,17 +37,22 @@ pub trait Slicer<E>: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Slices {
     groups: Groups<usize>,
+    /// The number of each event.
+    seqs: Vec<Seq>,
 }
 
 impl Slices {
-    pub(super) fn with_capacity(events: usize) -> Self {
-        Self { groups: Groups::with_capacity(events) }
+    pub(super) fn new(seqs: Vec<Seq>, scope: Arc<Scope>) -> Self {
+        Self { groups: Groups::new(seqs.len(), scope), seqs }
     }
 
     /// Puts event number `at` of the page, counted from 0, into the view `id` of `tenant`. Events go into a view in
     /// ascending order.
     pub fn add(&mut self, tenant: &TenantId, id: &ViewId, at: usize) {
-        self.groups.add(tenant, id, false, at);
+        // Whoever names an event that is not there has nothing to add.
+        if let Some(seq) = self.seqs.get(at) {
+            self.groups.add(tenant, id, false, *seq, at);
+        }
     }
 
     pub(super) fn add_key(&mut self, key: &ViewKey, at: usize) {
@@ -83,14 +88,15 @@ impl<A: Aggregate> Kind for Sliced<A> {
         Some(ViewType::of::<A>())
     }
 
-    fn reads(&self, page: &EventPage) -> Result<Vec<ViewRead>, Failure> {
+    fn reads(&self, page: &EventPage) -> Result<Vec<ViewRead>, Failures> {
         let (events, _) = FanOut::default().events(&page.events, None)?;
-        page_code(&page.events, || self.slicer.reads(&events)).map(Option::unwrap_or_default)
+        Ok(page_code(&page.events, || self.slicer.reads(&events))?.unwrap_or_default())
     }
 
-    fn plan(&self, input: PlanInput) -> Result<Arc<dyn Plan>, Failure> {
+    fn plan(&self, input: PlanInput) -> Result<Arc<dyn Plan>, Failures> {
         let (events, origins) = FanOut::default().events(&input.page.events, None)?;
-        let mut slices = Slices::with_capacity(events.len());
+        let seqs = input.page.events.iter().map(|event| event.seq).collect();
+        let mut slices = Slices::new(seqs, input.scope.clone());
         page_code(&input.page.events, || self.slicer.slice(&events, &input.views, &mut slices))?;
         Ok(Arc::new(SlicedPlan::<A>::new(input, slices, events, origins, Vec::new(), None)))
     }
@@ -122,10 +128,12 @@ impl<A: Aggregate> SlicedPlan<A> {
         &self,
         index: usize,
         current: Option<&StoredView>,
+        left_out: &[Seq],
         output: &mut Output,
     ) -> Result<(), Failure> {
-        let members = self.slices.groups.members(index);
         let raw = |at: &usize| self.origins.get(*at).map(|origin| &self.input.page.events[*origin]);
+        let is_in = |at: &&usize| raw(at).is_some_and(|event| !left_out.contains(&event.seq));
+        let members: Vec<usize> = self.slices.groups.members(index).iter().filter(is_in).copied().collect();
         let (Some(first), Some(last)) = (members.first().and_then(raw), members.last().and_then(raw)) else {
             return Ok(());
         };
@@ -134,7 +142,7 @@ impl<A: Aggregate> SlicedPlan<A> {
         let mut fold =
             Fold::<A>::start(current, first)?.raising(self.raise.as_deref(), table.projection(), key);
         let mut applied = 0;
-        for at in members {
+        for at in &members {
             let Some(raw) = raw(at) else { continue };
             let own = std::slice::from_ref(&self.events[*at]);
             let events = self.in_view.get(*at).and_then(Option::as_deref).unwrap_or(own);
@@ -154,11 +162,13 @@ impl<A: Aggregate> Plan for SlicedPlan<A> {
         self.slices.groups.views()
     }
 
-    fn fold(&self, range: Range<usize>, current: &[Option<StoredView>]) -> Result<Output, Failure> {
-        let mut output = Output::default();
-        for (index, current) in range.zip(current) {
-            self.fold_view(index, current.as_ref(), &mut output)?;
-        }
-        Ok(output)
+    fn withheld(&self) -> &[(ViewKey, Seq)] {
+        self.slices.groups.withheld()
+    }
+
+    fn fold(&self, range: Range<usize>, current: &[Option<StoredView>]) -> Result<Output, Failures> {
+        fold_views(self.views(), range, current, |index, current, left_out, output| {
+            self.fold_view(index, current, left_out, output)
+        })
     }
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use smol_str::SmolStr;
 
 use super::{
-    Definition, Effects, Failure, Lifecycle, PageError, Projected, Registered, fan_out::FanOut,
+    Definition, Effects, Failures, Lifecycle, PageError, Projected, Registered, fan_out::FanOut,
     projected::Traits,
 };
 use crate::{DomainEvent, EventPage, Operation, Recorded, Result};
@@ -63,7 +63,7 @@ pub trait Subscription: Send + Sync + fmt::Debug {
     /// # Errors
     ///
     /// The event that was refused.
-    async fn receive(&self, page: Arc<EventPage>) -> std::result::Result<Vec<Operation>, Failure>;
+    async fn receive(&self, page: Arc<EventPage>) -> std::result::Result<Vec<Operation>, Failures>;
 }
 
 /// Makes a subscription: `subscriber` is given the events in order.
@@ -100,14 +100,17 @@ impl<S: Subscriber> Subscription for Projected<Subscribed<S>> {
         self.define(traits, |_| crate::Layout::Document)
     }
 
-    async fn receive(&self, page: Arc<EventPage>) -> std::result::Result<Vec<Operation>, Failure> {
+    async fn receive(&self, page: Arc<EventPage>) -> std::result::Result<Vec<Operation>, Failures> {
         let name = crate::ProjectionName::new(self.name.clone());
         let Ok(name) = name else { return Ok(Vec::new()) };
         let (events, _) = FanOut::<S::Event>::default().events(&page.events, None)?;
         let mut effects = PageEffects { effects: Effects::new(name, None) };
         match self.kind.subscriber.receive(&events, &mut effects).await {
             Ok(()) => Ok(effects.effects.into_raised().into_iter().map(|(_, operation)| operation).collect()),
-            Err(refused) => refused.into_failure(&page.events).map_or(Ok(Vec::new()), Err),
+            Err(refused) => match refused.into_failure(&page.events) {
+                Some(failure) => Err(failure.into()),
+                None => Ok(Vec::new()),
+            },
         }
     }
 }

@@ -1,9 +1,13 @@
 use std::sync::Arc;
 
-use ermine_core::{EventRange, Operation, Result, ports::Store};
+use ermine_core::{Error, EventRange, Operation, ports::Store};
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::{Shard, answer, fold::Folded};
+use super::{
+    Shard, answer,
+    fold::{Folded, Suspects},
+    setback::{Remedy, Setback},
+};
 use crate::{Settings, ShardState, ShardStatus, metrics};
 
 /// The third stage: commits batches one after the other and publishes how far the shard has come.
@@ -19,8 +23,9 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    pub(super) async fn run(self, mut batches: mpsc::Receiver<Folded>) -> Result<()> {
-        while let Some(Folded { number, events, batch, share }) = batches.recv().await {
+    pub(super) async fn run(self, mut batches: mpsc::Receiver<Folded>) -> Result<(), Setback> {
+        while let Some(Folded { number, batch, suspects, share }) = batches.recv().await {
+            let events = suspects.events;
             let (from, to) = (batch.from, batch.to);
             let (operations, unknown, skipped) =
                 (batch.operations.len(), batch.unknown_events, batch.skipped_events);
@@ -30,7 +35,10 @@ impl Committer {
                 Some(range) => format!("committing events {range} of shard {}", self.shard.name),
                 None => format!("committing shard {} at {to}", self.shard.name),
             };
-            answer(self.settings.call_deadline, doing, self.store.commit(batch)).await?;
+            let letters = batch.letters.letters.len() as u64;
+            let answered = answer(self.settings.call_deadline, doing, self.store.commit(batch)).await;
+            answered.map_err(|error| self.judge(error, suspects))?;
+            metrics::lettered(&self.shard.name, letters);
             tracing::debug!(
                 shard = %self.shard.name, floor = %from, ceiling = %to, events, operations,
                 commit_ms = began.elapsed().as_secs_f64() * 1e3, "range committed"
@@ -42,6 +50,7 @@ impl Committer {
                 status.state = ShardState::Running;
                 status.unknown_events += unknown;
                 status.skipped_events += skipped;
+                status.dead_letters += letters;
                 status.failures = 0;
             });
             if publishes {
@@ -50,5 +59,17 @@ impl Committer {
             drop(share);
         }
         Ok(())
+    }
+
+    /// Finds out who is to blame when the store refuses what a batch writes. A subscription is not asked to do again what it
+    /// may have done.
+    fn judge(&self, error: Error, suspects: Suspects) -> Setback {
+        let remedy = match suspects.events {
+            _ if !error.class().is_about_an_event() || self.shard.is_subscription() => Remedy::Rules,
+            0 => Remedy::Rules,
+            1 => Remedy::Blame(suspects.first, suspects.view),
+            events => Remedy::Narrow(events / 2),
+        };
+        Setback { error, remedy }
     }
 }

@@ -70,6 +70,13 @@ impl KnownViews {
         self.in_flight.push_back(PageResults { page, views });
     }
 
+    /// Forgets what page number `page`, the last one, was about to commit.
+    pub(super) fn undo(&mut self, page: u64) {
+        while self.in_flight.back().is_some_and(|last| last.page == page) {
+            self.in_flight.pop_back();
+        }
+    }
+
     /// Moves the results of all pages up to `page` to the cache: their commits have been answered.
     pub(super) fn commit(&mut self, page: u64) {
         while self.in_flight.front().is_some_and(|p| p.page <= page) {

@@ -35,6 +35,8 @@ pub(super) struct Loader {
     /// The shards that this one never runs ahead of.
     pub(super) upstreams: Vec<watch::Receiver<ShardStatus>>,
     pub(super) position: Seq,
+    /// How many events the first page may have; later ones grow.
+    pub(super) events_max: NonZeroUsize,
     /// Counts pages with events, for the pace of the mark.
     pub(super) pages_loaded: Arc<AtomicU64>,
 }
@@ -43,7 +45,7 @@ impl Loader {
     /// Ends well when told to stop, when the rebuild's ceiling has been loaded, or when nobody takes pages any more.
     pub(super) async fn run(mut self, pages: mpsc::Sender<Loaded>, stop: CancellationToken) -> Result<()> {
         let budget = Budget::new(&self.settings);
-        let mut events_max = self.settings.page_events_max;
+        let mut events_max = self.events_max;
         while !self.mode.is_finished(self.position) {
             let loaded = tokio::select! {
                 biased;

@@ -1,11 +1,24 @@
-use ermine_core::{Epoch, Error, Result, Seq};
+use std::{
+    collections::{HashMap, HashSet},
+    num::NonZeroUsize,
+    sync::Arc,
+};
+
+use ermine_core::{Epoch, Error, ParkKey, Seq};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{commit::Committer, fold::Folder, load::Loader, worker::Worker};
+use super::{
+    commit::Committer,
+    fold::Folder,
+    load::Loader,
+    setback::Setback,
+    triage::{Blamed, Triage, Tries},
+    worker::Worker,
+};
 use crate::Mark;
 
 /// Pages that may wait before each of the later stages; the budget bounds what they hold.
@@ -24,6 +37,12 @@ pub(super) struct Pipeline<'w> {
     pub(super) epoch: Epoch,
     /// Events above this number may have effects; `None` means that none may.
     pub(super) effects_above: Option<Seq>,
+    /// How many events the first page may have.
+    pub(super) events_max: NonZeroUsize,
+    pub(super) tries: Arc<Tries>,
+    pub(super) blamed: HashMap<Seq, Blamed>,
+    /// Behind what later events wait.
+    pub(super) waiting: HashSet<ParkKey>,
 }
 
 /// The stages, the one whose failure explains the others' first.
@@ -40,7 +59,7 @@ impl Pipeline<'_> {
     /// # Cancellation
     ///
     /// Dropping the future ends all stages; a commit in flight may or may not have been made.
-    pub(super) async fn run(self, stop: CancellationToken) -> Result<()> {
+    pub(super) async fn run(self, stop: CancellationToken) -> Result<(), Setback> {
         let (pages, loaded) = mpsc::channel(WAITING_PAGES);
         let (batches, folded) = mpsc::channel(WAITING_PAGES);
         let (committed, answered) = watch::channel(0);
@@ -56,6 +75,18 @@ impl Pipeline<'_> {
             upstreams: worker.upstreams.iter().map(|upstream| upstream.subscribe()).collect(),
             pages_loaded: worker.pages_loaded.clone(),
             position: self.position,
+            events_max: self.events_max,
+        };
+        let triage = Triage {
+            shard: shard.clone(),
+            store: store.clone(),
+            clock: worker.clock.clone(),
+            call_deadline: settings.call_deadline,
+            is_strict: worker.is_strict(),
+            tries: self.tries,
+            blamed: self.blamed,
+            waiting: self.waiting,
+            held: None,
         };
         let folder = Folder {
             shard: shard.clone(),
@@ -65,6 +96,8 @@ impl Pipeline<'_> {
             incarnation: self.start.incarnation,
             committed: answered,
             effects_above: self.effects_above,
+            triage,
+            busy: worker.busy.clone(),
         };
         let committer = Committer {
             shard: shard.clone(),
@@ -78,28 +111,31 @@ impl Pipeline<'_> {
         let ended = stop.child_token();
         let loading_ends = ended.clone();
         let mut stages = JoinSet::new();
-        stages.spawn(async move { (Stage::Load, loader.run(pages, loading_ends).await) });
+        stages.spawn(
+            async move { (Stage::Load, loader.run(pages, loading_ends).await.map_err(Setback::from)) },
+        );
         stages.spawn(async move { (Stage::Fold, folder.run(loaded, batches).await) });
         stages.spawn(async move { (Stage::Commit, committer.run(folded).await) });
-        let mut failed: Option<(Stage, Error)> = None;
+        let mut failed: Option<(Stage, Setback)> = None;
         while let Some(joined) = stages.join_next().await {
             ended.cancel();
             let (stage, result) = match joined {
                 Ok(stage) => stage,
                 Err(aborted) if aborted.is_cancelled() => continue,
                 Err(panic) => {
-                    (Stage::Fold, Err(Error::fatal("a stage of the pipeline ended").with_source(panic)))
+                    let error = Error::fatal("a stage of the pipeline ended").with_source(panic);
+                    (Stage::Fold, Err(error.into()))
                 }
             };
             if stage == Stage::Commit && result.is_err() {
                 stages.abort_all(); // whatever they are about to find out is void
             }
-            if let Err(error) = result
+            if let Err(setback) = result
                 && failed.as_ref().is_none_or(|(first, _)| stage < *first)
             {
-                failed = Some((stage, error));
+                failed = Some((stage, setback));
             }
         }
-        failed.map_or(Ok(()), |(_, error)| Err(error))
+        failed.map_or(Ok(()), |(_, setback)| Err(setback))
     }
 }

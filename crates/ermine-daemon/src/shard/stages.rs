@@ -3,12 +3,13 @@
 use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use ermine_core::{
-    Error, EventPage, Failure, Operation, Output, Plan, PlanInput, PlannedView, Result, Seq, StoredView,
-    ViewKey, ViewRead, Views, ports::Store,
+    Error, EventPage, Failures, Operation, Output, Plan, PlanInput, PlannedView, Result, Scope, Seq,
+    StoredView, ViewKey, ViewRead, Views, ports::Store,
 };
 
 use super::{
     Shard, answer,
+    busy::Busy,
     changes::Changes,
     known_views::{Known, KnownViews},
 };
@@ -25,6 +26,10 @@ pub(super) struct Stages {
     effects_above: Option<Seq>,
     stages: Vec<Vec<Runner>>,
     is_composite: bool,
+    /// Whether events come when others of their views are applied already, so that nothing about a view is sure but what is
+    /// stored.
+    is_late: bool,
+    busy: Arc<Busy>,
 }
 
 /// One member and what is known of its views.
@@ -39,6 +44,31 @@ pub(super) struct Changed {
     pub(super) operations: Vec<Operation>,
     /// Whether something changed that is not known before it is committed.
     pub(super) is_opaque: bool,
+    /// The events that were kept from views.
+    pub(super) withheld: Vec<(ViewKey, Seq)>,
+    /// The only view that changes, where there is only one and views are folded each on its own.
+    pub(super) only_view: Option<ViewKey>,
+}
+
+/// Why a page could not be folded.
+#[derive(Debug)]
+pub(super) enum Unfolded {
+    /// These events were refused.
+    Refused(Failures),
+    /// Something else went wrong.
+    Failed(Error),
+}
+
+impl From<Error> for Unfolded {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Failures> for Unfolded {
+    fn from(failures: Failures) -> Self {
+        Self::Refused(failures)
+    }
 }
 
 impl Stages {
@@ -48,6 +78,7 @@ impl Stages {
         settings: Arc<Settings>,
         effects_above: Option<Seq>,
         members: &[Vec<Member>],
+        busy: Arc<Busy>,
     ) -> Self {
         let count = members.iter().flatten().count().max(1);
         let runner = |member: &Member| Runner {
@@ -55,7 +86,17 @@ impl Stages {
             known: KnownViews::new(settings.cache_bytes_max / count),
         };
         let stages = members.iter().map(|stage| stage.iter().map(runner).collect()).collect();
-        Self { shard, store, settings, effects_above, stages, is_composite: count > 1 }
+        Self { shard, store, settings, effects_above, stages, is_composite: count > 1, is_late: false, busy }
+    }
+
+    /// For events that come late.
+    pub(super) fn late(self) -> Self {
+        Self { is_late: true, ..self }
+    }
+
+    /// Whether it has one projection, so that a view is that projection's.
+    pub(super) const fn is_composite(&self) -> bool {
+        self.is_composite
     }
 
     /// The commits of all pages up to `page` have been answered.
@@ -74,19 +115,47 @@ impl Stages {
         self.stages.iter_mut().flatten()
     }
 
-    /// Folds page number `number`.
-    pub(super) async fn fold(&mut self, page: Arc<EventPage>, number: u64) -> Result<Changed> {
+    /// Folds page number `number`. When events are refused, it is as if nothing had been folded.
+    pub(super) async fn fold(
+        &mut self,
+        page: &Arc<EventPage>,
+        number: u64,
+        scope: &Arc<Scope>,
+    ) -> Result<Changed, Unfolded> {
+        let folded = self.fold_stages(page, number, scope).await;
+        if folded.is_err() {
+            self.undo(number);
+        }
+        folded
+    }
+
+    /// Forgets what page number `number`, the last one, was about to change.
+    pub(super) fn undo(&mut self, number: u64) {
+        self.runners_mut().for_each(|runner| runner.known.undo(number));
+    }
+
+    async fn fold_stages(
+        &mut self,
+        page: &Arc<EventPage>,
+        number: u64,
+        scope: &Arc<Scope>,
+    ) -> Result<Changed, Unfolded> {
         let mut changed = Changed::default();
         let mut effects: Vec<(Seq, Operation)> = Vec::new();
         let mut changes = Changes::default();
         for stage in 0..self.stages.len() {
-            let folds = self.stages[stage].iter().map(|runner| self.fold_member(runner, &page, &changes));
+            let folds =
+                self.stages[stage].iter().map(|runner| self.fold_member(runner, page, &changes, scope));
             let outputs = futures_util::future::try_join_all(folds).await?;
-            for (runner, output) in self.stages[stage].iter_mut().zip(outputs) {
+            for (runner, (output, withheld, is_divisible)) in self.stages[stage].iter_mut().zip(outputs) {
                 runner.known.fold(number, &output.operations);
                 if self.is_composite {
                     changes.add(&output.operations);
                 }
+                if let (true, false, [one]) = (is_divisible, self.is_composite, &output.operations[..]) {
+                    changed.only_view = one.view().map(|(_, key)| key.clone());
+                }
+                changed.withheld.extend(withheld);
                 changed.is_opaque |= output.operations.iter().any(|operation| operation.view().is_none());
                 changed.operations.extend(output.operations);
                 effects.extend(output.effects);
@@ -98,45 +167,47 @@ impl Stages {
         Ok(changed)
     }
 
-    async fn fold_member(&self, runner: &Runner, page: &Arc<EventPage>, changes: &Changes) -> Result<Output> {
+    async fn fold_member(
+        &self,
+        runner: &Runner,
+        page: &Arc<EventPage>,
+        changes: &Changes,
+        scope: &Arc<Scope>,
+    ) -> Result<(Output, Vec<(ViewKey, Seq)>, bool), Unfolded> {
         let page = if self.is_composite {
             Arc::new(changes.merged(page, &runner.member.filter)?)
         } else {
             page.clone()
         };
         if page.events.is_empty() {
-            return Ok(Output::default());
+            return Ok((Output::default(), Vec::new(), true));
         }
-        let range = page.range;
-        let named = |failure: Failure| {
-            let projection = runner.member.table.projection();
-            let of = if self.is_composite { format!(" for {projection}") } else { String::new() };
-            Error::from(failure).context(format!("folding events {range} of shard {}{of}", self.shard.name))
-        };
         let big = page.events.len() >= EVENTS_FOR_THREADS;
         let projection = &runner.member.projection;
         let reads = {
             let (projection, page) = (projection.clone(), page.clone());
-            on_threads(big, move || projection.reads(&page)).await?.map_err(named)?
+            self.on_threads(big, move || projection.reads(&page)).await??
         };
         let input = PlanInput {
             page,
             table: runner.member.table.clone(),
             views: Arc::new(self.read(reads).await?),
             effects_above: self.effects_above,
+            scope: scope.clone(),
         };
         let projection = projection.clone();
-        let plan = on_threads(big, move || projection.plan(input)).await?.map_err(named)?;
+        let plan = self.on_threads(big, move || projection.plan(input)).await??;
         let current = self.current(runner, plan.views()).await?;
-        let threads = if big && plan.is_divisible() { self.settings.fold_threads.get() } else { 1 };
+        let (withheld, is_divisible) = (plan.withheld().to_vec(), plan.is_divisible());
+        let threads = if big && is_divisible { self.settings.fold_threads.get() } else { 1 };
         let parts = if big {
-            fold_on_threads(plan, current, threads).await?
+            self.fold_on_threads(plan, current, threads).await?
         } else {
-            vec![plan.fold(0..current.len(), &current)]
+            vec![self.busy.spot().watch(|| plan.fold(0..current.len(), &current))]
         };
-        let output = merge(parts).map_err(named)?;
+        let output = merge(parts)?;
         check_own(&runner.member, &output.operations)?;
-        Ok(output)
+        Ok((output, withheld, is_divisible))
     }
 
     /// The current state of each view, with one read for all that are not known.
@@ -148,7 +219,7 @@ impl Stages {
                 Known::Stored(stored) => Some(stored),
                 Known::Absent => None,
                 Known::Unknown => {
-                    if !view.fresh {
+                    if self.is_late || !view.fresh {
                         missing.push(at);
                     }
                     None
@@ -165,6 +236,33 @@ impl Stages {
             }
         }
         Ok(current)
+    }
+
+    /// Spreads the views of a page over threads.
+    async fn fold_on_threads(
+        &self,
+        plan: Arc<dyn Plan>,
+        current: Vec<Option<StoredView>>,
+        threads: usize,
+    ) -> Result<Vec<Part>> {
+        let current = Arc::new(current);
+        let share = current.len().div_ceil(threads).max(1);
+        // A plan may have work without views.
+        let parts = (0..current.len().max(1)).step_by(share).map(|start| {
+            let (plan, current) = (plan.clone(), current.clone());
+            let range: Range<usize> = start..(start + share).min(current.len());
+            self.on_threads(true, move || plan.fold(range.clone(), &current[range]))
+        });
+        futures_util::future::try_join_all(parts).await
+    }
+
+    async fn on_threads<T: Send + 'static>(
+        &self,
+        big: bool,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        let spot = self.busy.spot();
+        if big { blocking(move || spot.watch(work)).await } else { Ok(spot.watch(work)) }
     }
 
     /// The views that a projection wants to see, with one read per table; those of this shard as they are by now.
@@ -229,44 +327,27 @@ const fn is_opaque_effect(operation: &Operation) -> bool {
     !matches!(operation, Operation::Append { .. } | Operation::Publish(_))
 }
 
-type Part = std::result::Result<Output, Failure>;
+type Part = Result<Output, Failures>;
 
-/// All parts together, or the first failure.
+/// All parts together, or all failures.
 fn merge(parts: Vec<Part>) -> Part {
     let mut whole = Output::default();
-    let mut failed: Option<Failure> = None;
+    let mut failed: Option<Failures> = None;
     for part in parts {
         match part {
             Ok(part) => {
                 whole.operations.extend(part.operations);
                 whole.effects.extend(part.effects);
             }
-            Err(failure) if failed.as_ref().is_none_or(|f| failure.seq < f.seq) => failed = Some(failure),
-            Err(_) => {}
+            Err(more) => {
+                failed = Some(match failed.take() {
+                    Some(known) => known.and(more),
+                    None => more,
+                });
+            }
         }
     }
     failed.map_or(Ok(whole), Err)
-}
-
-/// Spreads the views of a page over threads.
-async fn fold_on_threads(
-    plan: Arc<dyn Plan>,
-    current: Vec<Option<StoredView>>,
-    threads: usize,
-) -> Result<Vec<Part>> {
-    let current = Arc::new(current);
-    let share = current.len().div_ceil(threads).max(1);
-    // A plan may have work without views.
-    let parts = (0..current.len().max(1)).step_by(share).map(|start| {
-        let (plan, current) = (plan.clone(), current.clone());
-        let range: Range<usize> = start..(start + share).min(current.len());
-        blocking(move || plan.fold(range.clone(), &current[range]))
-    });
-    futures_util::future::try_join_all(parts).await
-}
-
-async fn on_threads<T: Send + 'static>(big: bool, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    if big { blocking(work).await } else { Ok(work()) }
 }
 
 /// Runs pure code on a thread where it may take its time.

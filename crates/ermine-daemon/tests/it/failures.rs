@@ -4,12 +4,19 @@ use ermine_core::{Error, ErrorKind, ports::EventAppender};
 use ermine_daemon::ShardState;
 use ermine_memory::{Call, MemoryStore};
 
-use crate::support::{ANTIDOTE, Rig, TripEvent, batch, km, settings, small_pages, travelled};
+use crate::support::{
+    ANTIDOTE, Rig, TripEvent, batch, builder, impatient, km, settings, small_pages, travelled,
+};
+
+/// Passes nothing that fails.
+fn careful(store: &MemoryStore) -> ermine_daemon::DaemonBuilder {
+    builder(store).errors(impatient().skip_apply_errors(false).skip_serialization_errors(false))
+}
 
 #[tokio::test]
 async fn a_poison_event_pauses_the_shard_with_its_name_until_the_code_is_mended() {
     let store = MemoryStore::new();
-    let rig = Rig::start(&store, small_pages(1));
+    let rig = Rig::run(&store, careful(&store).settings(small_pages(1)));
     rig.append(travelled("a", [1])).await;
     let poison = rig.append(batch("a", [TripEvent::Poisoned])).await;
     let position = rig.append(travelled("a", [2])).await;
@@ -32,7 +39,7 @@ async fn a_poison_event_pauses_the_shard_with_its_name_until_the_code_is_mended(
 #[tokio::test]
 async fn a_panic_in_user_code_pauses_the_shard_and_names_the_event() {
     let store = MemoryStore::new();
-    let rig = Rig::start(&store, settings());
+    let rig = Rig::run(&store, careful(&store).settings(settings()));
     rig.append(travelled("a", [13_000])).await;
     let state = rig.state(|s| matches!(s, ShardState::Paused { .. })).await.to_string();
     assert!(
@@ -45,7 +52,7 @@ async fn a_panic_in_user_code_pauses_the_shard_and_names_the_event() {
 async fn a_body_that_cannot_be_decoded_pauses_the_shard_and_names_the_event() {
     use ermine_core::{AppendBatch, Body, NewEvent, StreamAppend, StreamId, TypeName};
     let store = MemoryStore::new();
-    let rig = Rig::start(&store, settings());
+    let rig = Rig::run(&store, careful(&store).settings(settings()));
     let odd = NewEvent::new(TypeName::new("trip.travelled").unwrap(), Body::encode("far").unwrap());
     rig.append(AppendBatch::new().stream(StreamAppend::new(StreamId::new("a").unwrap(), vec![odd]))).await;
     let state = rig.state(|s| matches!(s, ShardState::Paused { .. })).await.to_string();

@@ -114,6 +114,35 @@ async fn a_run_to_a_ceiling_waits_for_every_upstream() {
 }
 
 #[tokio::test]
+async fn a_run_to_a_ceiling_goes_on_when_one_of_its_upstreams_has_ended() {
+    let store = MemoryStore::new();
+    let position = store.append(travelled("a", 0..30)).await.unwrap().position();
+    let early = |node: &MemoryStore| {
+        Daemon::builder(std::sync::Arc::new(node.clone()))
+            .projection(single_stream::<Trip>("Early"))
+            .settings(small_pages(3))
+            .mode(Mode::CatchUp { ceiling: position.seq() })
+    };
+    Rig::run(&store, early(&store)).end().await.unwrap();
+    let node = store.node();
+    let late = node.faults().stall(Call::Commit, 1);
+    let builder = early(&node)
+        .projection(single_stream::<Trip>("Down").after("Early").after("Trip"))
+        .projection(single_stream::<Trip>("Trip"));
+    let rig = Rig::run(&node, builder);
+    ermine_testkit::eventually(SOON, async || {
+        let early = rig.handle.status_of(&"Early:All".parse().unwrap()).unwrap();
+        matches!(early.state, ermine_daemon::ShardState::Stopped { .. }) && late.is_reached()
+    })
+    .await;
+    late.release();
+    rig.end().await.unwrap();
+    let progress = store.read_progress().await.unwrap();
+    let progress: Vec<u64> = progress.iter().map(|p| p.seq.get()).collect();
+    assert_eq!(progress, [30, 30, 30]);
+}
+
+#[tokio::test]
 async fn a_run_that_ends_does_not_wait_for_a_start_beyond_its_end() {
     let store = MemoryStore::new();
     let position = store.append(travelled("a", [1])).await.unwrap().position();

@@ -11,9 +11,10 @@ use std::{
 
 use async_trait::async_trait;
 use ermine_core::{
-    Aggregate, AppendBatch, ApplyError, DomainEvent, NewEvent, PageEffects, PageError, Position,
-    ProjectionName, Recorded, Result, ShardName, StreamAppend, StreamId, Subscriber, ViewId, ViewKey,
-    ViewTable,
+    Action, Aggregate, AppendBatch, ApplyError, DomainEvent, ErrorClass, ErrorPolicy, NewEvent, PageEffects,
+    PageError, Position, ProjectionName, Recorded, Result, ShardName, StreamAppend, StreamId, Subscriber,
+    ViewId, ViewKey, ViewTable,
+    policy::{Response, retry_later},
     ports::{EventAppender, SchemaAdmin, Store, ViewStore},
     single_stream,
 };
@@ -140,7 +141,14 @@ impl Rig {
 
 pub(crate) fn builder(store: &MemoryStore) -> DaemonBuilder {
     let store: Arc<dyn Store> = Arc::new(store.clone());
-    Daemon::builder(store).projection(single_stream::<Trip>("Trip"))
+    Daemon::builder(store).errors(impatient()).projection(single_stream::<Trip>("Trip"))
+}
+
+/// As the defaults, but for how long it waits.
+pub(crate) fn impatient() -> ErrorPolicy {
+    let retries = retry_later([Duration::from_millis(1); 3]);
+    let awaits = Response::of(Action::AwaitStore(Duration::from_secs(30)));
+    ErrorPolicy::new().on_error(ErrorClass::Transient, retries.then(awaits))
 }
 
 pub(crate) fn shard() -> ShardName {

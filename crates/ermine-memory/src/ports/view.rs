@@ -34,11 +34,13 @@ impl MemoryStore {
     async fn commit_now(&self, batch: &ShardBatch, late: Option<&Gate>) -> Result<()> {
         let tx = Tx::begin(&self.node.shared);
         let id = tx.id;
+        let refusal = self.node.faults.refusal();
+        let refused = refusal.as_ref().and_then(|refusal| refusal.first(&batch.operations));
         let Some(gate) = late else {
             // Nobody sees the transaction open: everything happens under one lock.
-            return self.node.shared.turn(|state| state.stage_and_commit_shard(id, batch)).await;
+            return self.node.shared.turn(|state| state.stage_and_commit_shard(id, batch, refused)).await;
         };
-        self.node.shared.turn(|state| state.stage_shard(id, batch)).await?;
+        self.node.shared.turn(|state| state.stage_shard(id, batch, refused)).await?;
         tx.end_at(gate, State::commit).await
     }
 }

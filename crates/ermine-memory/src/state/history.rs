@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use ermine_core::{EffectId, Layout, Message, Progress, Seq, ShardName, ViewTable};
 
-use super::{Data, staged::Change};
+use super::{Data, letters::LetterChange, staged::Change, wishes::WishChange};
 
 /// The most recent commits that a crash can lose; older ones count as flushed.
 const KEPT: usize = 1000;
@@ -22,6 +22,8 @@ pub(super) enum Undo {
     Skipped(Vec<Seq>),
     /// Messages with the places they had.
     Settled(Vec<(u64, Message)>),
+    Letters(Vec<LetterChange>),
+    Wishes(Vec<WishChange>),
     Migration {
         migrated: bool,
         tables: BTreeMap<ViewTable, Layout>,
@@ -35,6 +37,7 @@ pub(super) struct Committed {
     pub(super) events: Vec<Seq>,
     pub(super) views: Vec<Change>,
     pub(super) messages: Vec<EffectId>,
+    pub(super) letters: Vec<LetterChange>,
     pub(super) progress: Vec<(ShardName, Option<Progress>)>,
 }
 
@@ -69,6 +72,12 @@ impl Data {
                 }
             }
             Undo::Settled(messages) => self.messages.unsettle(messages),
+            Undo::Letters(changes) => self.take_back_letters(changes),
+            Undo::Wishes(changes) => {
+                for change in changes.into_iter().rev() {
+                    self.wishes.apply(change);
+                }
+            }
             Undo::Migration { migrated, tables, views } => {
                 self.migrated = migrated;
                 self.tables = tables;

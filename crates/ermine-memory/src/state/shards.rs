@@ -1,26 +1,43 @@
 use std::iter;
 
-use ermine_core::{Epoch, Error, Progress, Result, Seq, ShardBatch, ShardName, TakenShard, Timestamp};
+use ermine_core::{
+    Epoch, Error, ErrorKind, Operation, Progress, Result, Seq, ShardBatch, ShardName, TakenShard, Timestamp,
+};
 
-use super::{Data, Row, State, Turn, TxId, operations::rows_of_operation};
+use super::{Data, Row, State, Turn, TxId, letters::rows_of_changed_letters, operations::rows_of_operation};
 
 impl State {
     /// Looks whether a batch may be committed, and keeps its changes until the transaction ends.
-    pub(crate) fn stage_shard(&mut self, tx: TxId, batch: &ShardBatch) -> Turn<Result<()>> {
-        let turn = self.stage_free_shard(tx, batch);
+    pub(crate) fn stage_shard(
+        &mut self,
+        tx: TxId,
+        batch: &ShardBatch,
+        refused: Option<&Operation>,
+    ) -> Turn<Result<()>> {
+        let turn = self.stage_free_shard(tx, batch, refused);
         let Turn::Done(Ok(())) = turn else { return turn };
         let rows: Vec<Row> = rows_of_shard(batch).chain(rows_of_changes(&self.data, batch)).collect();
         Turn::Done(self.hold(tx, rows.into_iter()))
     }
 
     /// Both at once: nobody sees the transaction open.
-    pub(crate) fn stage_and_commit_shard(&mut self, tx: TxId, batch: &ShardBatch) -> Turn<Result<()>> {
-        let turn = self.stage_free_shard(tx, batch);
+    pub(crate) fn stage_and_commit_shard(
+        &mut self,
+        tx: TxId,
+        batch: &ShardBatch,
+        refused: Option<&Operation>,
+    ) -> Turn<Result<()>> {
+        let turn = self.stage_free_shard(tx, batch, refused);
         let Turn::Done(Ok(())) = turn else { return turn };
         Turn::Done(self.commit(tx))
     }
 
-    fn stage_free_shard(&mut self, tx: TxId, batch: &ShardBatch) -> Turn<Result<()>> {
+    fn stage_free_shard(
+        &mut self,
+        tx: TxId,
+        batch: &ShardBatch,
+        refused: Option<&Operation>,
+    ) -> Turn<Result<()>> {
         if self.is_blocked(tx, rows_of_shard(batch)) {
             return Turn::Blocked;
         }
@@ -31,13 +48,17 @@ impl State {
         if self.is_blocked(tx, rows_of_changes(&self.data, batch)) {
             return Turn::Blocked;
         }
+        if let Some(operation) = refused {
+            return Turn::Done(Err(rejected(batch, operation)));
+        }
         Turn::Done(self.operate(tx, &batch.operations).and_then(|()| self.advance(tx, batch)))
     }
 
-    /// Moves progress of the batch's shard and of its members.
+    /// Moves progress of the batch's shard and of its members, past the events that it has refused.
     fn advance(&mut self, tx: TxId, batch: &ShardBatch) -> Result<()> {
         let now = self.clock.now();
         self.change(tx, |data, staged, _| {
+            Data::stage_letters(staged, batch);
             let mut mine = data.progress_of(&batch.shard, now);
             mine.move_to(batch.to, now);
             mine.unknown_events += batch.unknown_events;
@@ -141,5 +162,14 @@ fn rows_of_shard(batch: &ShardBatch) -> impl Iterator<Item = Row> + '_ {
 }
 
 fn rows_of_changes<'b>(data: &'b Data, batch: &'b ShardBatch) -> impl Iterator<Item = Row> + 'b {
-    batch.operations.iter().flat_map(|operation| rows_of_operation(data, operation))
+    let operations = batch.operations.iter().flat_map(|operation| rows_of_operation(data, operation));
+    operations.chain(rows_of_changed_letters(batch))
+}
+
+fn rejected(batch: &ShardBatch, operation: &Operation) -> Error {
+    let what = match operation.view() {
+        Some((table, key)) => format!("view \"{}\" of {table}", key.id),
+        None => format!("an operation of shard {}", batch.shard),
+    };
+    Error::new(ErrorKind::Rejected, format!("the store refuses {what}: a refusal was asked for"))
 }

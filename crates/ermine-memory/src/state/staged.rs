@@ -1,6 +1,6 @@
 use ermine_core::{EffectId, Event, Message, Progress, Seq, StoredView, StreamType, ViewKey, ViewTable};
 
-use super::{Data, history::Committed, streams::Stream};
+use super::{Data, history::Committed, letters::LetterChange, streams::Stream};
 
 /// What a transaction has done and nobody else sees yet.
 #[derive(Debug, Default)]
@@ -8,6 +8,7 @@ pub(super) struct Staged {
     pub(super) events: Vec<StagedEvent>,
     pub(super) views: Vec<Change>,
     pub(super) messages: Vec<Message>,
+    pub(super) letters: Vec<LetterChange>,
     pub(super) progress: Vec<Progress>,
 }
 
@@ -25,20 +26,21 @@ pub(super) type Change = (ViewTable, ViewKey, Option<StoredView>);
 
 impl Staged {
     pub(super) fn is_empty(&self) -> bool {
-        self.len() == [0; 4]
+        self.len() == [0; 5]
     }
 
     /// How much there is of each.
-    pub(super) fn len(&self) -> [usize; 4] {
-        [self.events.len(), self.views.len(), self.messages.len(), self.progress.len()]
+    pub(super) fn len(&self) -> [usize; 5] {
+        [self.events.len(), self.views.len(), self.messages.len(), self.letters.len(), self.progress.len()]
     }
 
     /// Forgets what came after `len`.
-    pub(super) fn truncate(&mut self, len: [usize; 4]) {
-        let [events, views, messages, progress] = len;
+    pub(super) fn truncate(&mut self, len: [usize; 5]) {
+        let [events, views, messages, letters, progress] = len;
         self.events.truncate(events);
         self.views.truncate(views);
         self.messages.truncate(messages);
+        self.letters.truncate(letters);
         self.progress.truncate(progress);
     }
 }
@@ -60,7 +62,8 @@ impl Data {
         }
         let messages: Vec<EffectId> =
             staged.messages.into_iter().map(|message| self.messages.publish(message)).collect();
-        Committed { events, views, messages, progress }
+        let letters = staged.letters.into_iter().map(|change| self.letters.apply(change)).collect();
+        Committed { events, views, messages, letters, progress }
     }
 
     fn publish_event(&mut self, staged: StagedEvent) -> Seq {
@@ -81,6 +84,7 @@ impl Data {
 
     /// Takes a commit back, the last one first.
     pub(super) fn take_back(&mut self, commit: Committed) {
+        self.take_back_letters(commit.letters);
         for id in commit.messages {
             self.messages.withdraw(id);
         }
@@ -95,6 +99,12 @@ impl Data {
         }
         for seq in commit.events.into_iter().rev() {
             self.withdraw_event(seq);
+        }
+    }
+
+    pub(super) fn take_back_letters(&mut self, changes: Vec<LetterChange>) {
+        for change in changes.into_iter().rev() {
+            self.letters.apply(change);
         }
     }
 

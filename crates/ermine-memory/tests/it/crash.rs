@@ -1,12 +1,16 @@
 use std::num::NonZeroUsize;
 
 use ermine_core::{
-    ErrorKind, Evidence, Filter, Operation, ProjectionName, Seq, ShardName, StreamId, TenantId,
-    ports::{EventAppender, Outbox, ProgressStore, Registration, SchemaAdmin, StreamAdmin, ViewStore},
+    DeadLetter, ErrorKind, Evidence, Filter, LetterQuery, LetterRequest, LetterState, Operation,
+    ProjectionName, Seq, ShardName, StreamId, TenantId, Timestamp, Wish,
+    ports::{
+        DeadLetterStore, EventAppender, Outbox, ProgressStore, Registration, SchemaAdmin, StreamAdmin,
+        ViewStore, WishStore,
+    },
 };
 use ermine_memory::MemoryStore;
 
-use crate::support::{batch, event, message, observe, one, page, seqs, shard, stored, table};
+use crate::support::{batch, behind, event, letter, message, observe, one, page, seqs, shard, stored, table};
 
 #[tokio::test]
 async fn a_crash_keeps_commits_and_issues_other_numbers_again() {
@@ -61,10 +65,13 @@ async fn a_crash_takes_back_all_that_commits_can_do() {
         events: vec![event()],
     });
     all.operations.push(Operation::Publish(message()));
+    all.letters.letters.push(letter(1));
+    all.letters.parked = vec![(behind(), Seq::new(2)), (behind(), Seq::new(3))];
     store.commit(all).await.unwrap();
+    store.put_wish(wish()).await.unwrap();
     let after_the_batch = whole(&store).await;
 
-    // Six commits that a crash takes back one by one, in whatever order they were made.
+    // Twelve commits that a crash takes back one by one, in whatever order they were made.
     store.settle_messages(&[message().id]).await.unwrap();
     assert_eq!(store.skip_events(&[Seq::new(1), Seq::new(9)], "broken").await.unwrap(), 1);
     store.archive_stream(&tenant, &stream).await.unwrap();
@@ -74,7 +81,18 @@ async fn a_crash_takes_back_all_that_commits_can_do() {
     store.append(inline).await.unwrap();
     assert_eq!(stored(&store).await, None);
     store.append(one("c")).await.unwrap();
-    store.crash_losing(6);
+    store.request(LetterQuery::default(), LetterRequest::Retry { by: "ada".into() }).await.unwrap();
+    let incarnation = observe(&store).await.incarnation;
+    let taken = store.take_shards(&[shard()]).await.unwrap().remove(0);
+    let mut settling = batch(&taken, incarnation, 5);
+    let state = LetterState::Replayed { at: Timestamp::UNIX_EPOCH };
+    settling.letters.letters.push(DeadLetter { state, ..letter(1) });
+    settling.letters.released = vec![(behind(), Seq::new(2)), (behind(), Seq::new(9))];
+    store.commit(settling).await.unwrap();
+    assert_eq!(store.purge_letters(Timestamp::MAX).await.unwrap(), 1);
+    store.put_wish(Wish { by: "ada".into(), ..wish() }).await.unwrap();
+    store.clear_wishes(&[shard()]).await.unwrap();
+    store.crash_losing(12);
     assert_eq!(whole(&store).await, after_the_batch);
     assert_eq!(
         store.append(one("a")).await.unwrap().version().get(),
@@ -82,8 +100,10 @@ async fn a_crash_takes_back_all_that_commits_can_do() {
         "the stream is not archived any more"
     );
 
-    store.crash_losing(2);
+    store.crash_losing(3);
     assert_eq!((seqs(&store).await, stored(&store).await), (vec![1], None));
+    assert_eq!((letters(&store).await, WishStore::wishes(&store).await.unwrap()), (vec![], vec![]));
+    assert_eq!(store.parked_keys(&shard()).await.unwrap(), []);
     assert_eq!(store.pending_messages(NonZeroUsize::MAX).await.unwrap(), []);
     assert_eq!(store.read_progress().await.unwrap().len(), 1, "the member has no progress any more");
 }
@@ -93,7 +113,23 @@ async fn whole(store: &MemoryStore) -> String {
     let events = page(store).await;
     let messages = store.pending_messages(NonZeroUsize::MAX).await.unwrap();
     let (progress, view) = (store.read_progress().await.unwrap(), stored(store).await);
-    format!("{:?} {:?} {messages:?} {progress:?} {view:?}", events.events, events.skipped)
+    let parked = store.parked(&shard(), &behind(), Seq::ZERO, NonZeroUsize::MAX).await.unwrap();
+    let refused = (letters(store).await, parked, WishStore::wishes(store).await.unwrap());
+    format!("{:?} {:?} {messages:?} {progress:?} {view:?} {refused:?}", events.events, events.skipped)
+}
+
+async fn letters(store: &MemoryStore) -> Vec<DeadLetter> {
+    store.letters(LetterQuery::default()).await.unwrap()
+}
+
+fn wish() -> Wish {
+    Wish {
+        shard: shard(),
+        by: "grace".into(),
+        reason: "maintenance".into(),
+        since: Timestamp::UNIX_EPOCH,
+        until: None,
+    }
 }
 
 #[tokio::test]

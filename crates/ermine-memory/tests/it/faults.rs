@@ -1,12 +1,13 @@
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
 use ermine_core::{
-    Error, ErrorKind, Evidence, Operation, Seq, StreamId, TenantId,
-    ports::{EventAppender, ProgressStore, ViewStore, WakeReason, Wakeup},
+    Error, ErrorClass, ErrorKind, Evidence, LetterQuery, LetterRequest, Operation, Seq, ShardBatch, StreamId,
+    TenantId, Timestamp, Wish,
+    ports::{DeadLetterStore, EventAppender, ProgressStore, ViewStore, WakeReason, Wakeup, WishStore},
 };
 use ermine_memory::{Call, MemoryStore};
 
-use crate::support::{batch, event, observe, one, seqs, shard, stored};
+use crate::support::{batch, behind, event, letter, observe, one, seqs, shard, stored};
 
 #[tokio::test]
 async fn the_nth_call_fails_and_nothing_is_done() {
@@ -112,6 +113,94 @@ async fn an_outage_fails_every_call_of_one_node_until_it_ends() {
     other.append(one("a")).await.unwrap();
     store.faults().outage(false);
     assert_eq!(seqs(&store).await, [1]);
+}
+
+#[tokio::test]
+async fn a_refused_operation_rejects_its_batch_until_the_faults_are_cleared() {
+    let store = MemoryStore::new();
+    store.append(one("a")).await.unwrap();
+    let taken = store.take_shards(&[shard()]).await.unwrap().remove(0);
+    let incarnation = observe(&store).await.incarnation;
+    let odd = |operation: &Operation| operation.result().is_some_and(|view| view.seq.get() % 2 == 1);
+    store.faults().refuse(odd);
+    let mut refused = batch(&taken, incarnation, 1);
+    refused.letters.letters.push(letter(1));
+    for _ in 0..2 {
+        let error = store.commit(refused.clone()).await.unwrap_err();
+        assert_eq!((error.kind(), error.class()), (&ErrorKind::Rejected, ErrorClass::Apply));
+        assert!(error.to_string().contains("view \"trip-1\""), "{error}");
+    }
+    assert_eq!((stored(&store).await, store.read_progress().await.unwrap()[0].seq), (None, Seq::ZERO));
+    assert_eq!(store.count_letters(LetterQuery::default()).await.unwrap(), 0);
+    let stale = ShardBatch { from: Seq::new(1), ..refused.clone() };
+    let error = store.commit(stale).await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::OutOfOrder { at: Seq::ZERO }, "not the one that is refused now");
+
+    store.commit(batch(&taken, incarnation, 2)).await.unwrap();
+    store.faults().clear();
+    store.commit(ShardBatch { from: Seq::new(2), to: Seq::new(3), ..refused }).await.unwrap();
+    assert_eq!(stored(&store).await, Some(1));
+}
+
+#[tokio::test]
+async fn a_call_fails_as_often_as_asked_for_and_then_succeeds() {
+    let store = MemoryStore::new();
+    store.faults().fail_times(Call::Append, 1000, || Error::transient("could not serialize access (40001)"));
+    for _ in 0..1000 {
+        assert!(store.append(one("a")).await.unwrap_err().is_transient());
+    }
+    store.append(one("a")).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_call_about_refused_events_and_wishes_can_be_made_to_fail() {
+    let store = MemoryStore::new();
+    let faults = store.faults();
+    let all = || LetterQuery::default();
+    let retry = || LetterRequest::Retry { by: "ada".into() };
+    let wish = Wish {
+        shard: shard(),
+        by: "ada".into(),
+        reason: "why not".into(),
+        since: Timestamp::UNIX_EPOCH,
+        until: None,
+    };
+    let calls = [
+        Call::Letters,
+        Call::CountLetters,
+        Call::RequestLetters,
+        Call::ParkedKeys,
+        Call::Parked,
+        Call::ReadEvents,
+        Call::PurgeLetters,
+        Call::PutWish,
+        Call::ClearWishes,
+        Call::Wishes,
+    ];
+    calls.iter().for_each(|call| faults.lose_answer(*call, 1));
+    for unknown in [true, false] {
+        faults.outage(!unknown);
+        let answers = [
+            store.letters(all()).await.map(drop),
+            store.count_letters(all()).await.map(drop),
+            store.request(all(), retry()).await.map(drop),
+            store.parked_keys(&shard()).await.map(drop),
+            store.parked(&shard(), &behind(), Seq::ZERO, NonZeroUsize::MIN).await.map(drop),
+            store.read_events(&[]).await.map(drop),
+            store.purge_letters(Timestamp::UNIX_EPOCH).await.map(drop),
+            store.put_wish(wish.clone()).await,
+            store.clear_wishes(&[]).await.map(drop),
+            WishStore::wishes(&store).await.map(drop),
+        ];
+        for (call, answer) in calls.iter().zip(answers) {
+            let error = answer.unwrap_err();
+            assert_eq!(*error.kind() == ErrorKind::OutcomeUnknown, unknown, "{call:?}: {error}");
+            assert!(error.is_transient());
+        }
+    }
+    assert!(calls.iter().all(|call| store.calls(*call) == 2));
+    faults.clear();
+    assert_eq!(WishStore::wishes(&store).await.unwrap(), [wish], "it was put, though the answer was lost");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod columns;
 mod conformance;
 mod crash;
 mod faults;
+mod letters;
 mod mutants;
 mod support;
 mod wakeup;

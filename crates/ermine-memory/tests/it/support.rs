@@ -3,9 +3,10 @@
 use std::num::NonZeroUsize;
 
 use ermine_core::{
-    AppendBatch, Bell, Body, EffectId, EventFilter, EventPage, EventRange, Incarnation, Message, NewEvent,
-    Observation, Observe, Operation, PageRequest, ProjectionName, Seq, ShardBatch, ShardName, StoredView,
-    StreamAppend, StreamId, TakenShard, TenantId, TypeName, Version, ViewId, ViewKey, ViewTable,
+    AppendBatch, Bell, Body, DeadLetter, EffectId, ErrorClass, EventFilter, EventPage, EventRange,
+    Incarnation, LetterId, LetterState, Message, NewEvent, Observation, Observe, Operation, PageRequest,
+    ParkKey, ProjectionName, Seq, ShardBatch, ShardName, StoredView, StreamAppend, StreamId, TakenShard,
+    TenantId, Timestamp, TypeName, Version, ViewId, ViewKey, ViewTable,
     ports::{EventReader, HighWaterSource, ViewStore},
 };
 use ermine_memory::MemoryStore;
@@ -81,4 +82,27 @@ pub(crate) fn batch(taken: &TakenShard, incarnation: Incarnation, to: u64) -> Sh
 pub(crate) async fn stored(store: &MemoryStore) -> Option<u64> {
     let views = store.load_views(&table(), &[key("trip-1")]).await.unwrap();
     views[0].as_ref().map(|view| view.seq.get())
+}
+
+/// What waits behind letters: the stream "a".
+pub(crate) fn behind() -> ParkKey {
+    ParkKey::Stream { tenant: TenantId::default(), stream: StreamId::new("a").unwrap() }
+}
+
+/// A letter of [`shard`] about event `seq`, behind which others wait.
+pub(crate) fn letter(seq: u64) -> DeadLetter {
+    DeadLetter {
+        id: LetterId { shard: shard(), seq: Seq::new(seq), key: Some(behind()) },
+        tenant: TenantId::default(),
+        stream: StreamId::new("a").unwrap(),
+        version: Version::new(seq),
+        type_name: type_name(),
+        body: Body::encode("ada").unwrap(),
+        class: Some(ErrorClass::Apply),
+        error: "no such driver".into(),
+        attempts: 1,
+        first_at: Timestamp::UNIX_EPOCH,
+        last_at: Timestamp::UNIX_EPOCH,
+        state: LetterState::Waiting,
+    }
 }

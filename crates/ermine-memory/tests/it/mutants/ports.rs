@@ -2,6 +2,7 @@
 
 mod append;
 mod highwater;
+mod letters;
 mod operations;
 mod outbox;
 mod progress;
@@ -9,13 +10,14 @@ mod read;
 mod schema;
 mod streams;
 mod view;
+mod wishes;
 
 use std::sync::atomic::Ordering;
 
 use ermine_core::{
     AppendBatch, Error, NewEvent, Operation, ProjectionName, Result, ShardBatch, ShardName, StreamAppend,
     StreamId,
-    ports::{Outbox, ProgressStore, Store, StreamAdmin, ViewStore},
+    ports::{DeadLetterStore, Outbox, ProgressStore, Store, StreamAdmin, ViewStore, WishStore},
 };
 
 use super::{Flaw, Mutant};
@@ -31,6 +33,14 @@ impl Store for Mutant {
     }
 
     fn outbox(&self) -> Option<&dyn Outbox> {
+        Some(self)
+    }
+
+    fn dead_letters(&self) -> Option<&dyn DeadLetterStore> {
+        Some(self)
+    }
+
+    fn wishes(&self) -> Option<&dyn WishStore> {
         Some(self)
     }
 }

@@ -2,7 +2,7 @@
 
 use ermine::{
     ErrorKind,
-    core::{Archived, Body, Seq, StreamType, TypeName, UnknownEvents},
+    core::{Archived, Body, Seq, StreamType, TypeName},
 };
 use serde_json::{Value as Json, json};
 
@@ -143,7 +143,7 @@ impl Aggregate for Things {
 }
 
 async fn an_unknown_event_is_refused_until_somebody_knows_it(fresh: Fresh) -> Result<()> {
-    let careful = || all("Careful").unknown_events(UnknownEvents::Refuse);
+    let careful = || all("Careful").errors(ErrorPolicy::new().skip_unknown_events(false));
     let mut spec = spec(&fresh, [careful().into()]).await?;
     spec.given("a", [travelled(1)]).await?;
     let refused = spec.when_batch(batch([of("a", [travelled(2)]), strange()])).await.unwrap_err();

@@ -77,7 +77,7 @@ impl EventReader for Mutant {
 
 impl Mutant {
     /// The numbers of marked events of the types that these have.
-    async fn skipped(&self, events: &[Event]) -> Result<Vec<Seq>> {
+    pub(super) async fn skipped(&self, events: &[Event]) -> Result<Vec<Seq>> {
         let request = PageRequest {
             range: EventRange::new(Seq::ZERO, Seq::MAX).unwrap(),
             filter: EventFilter::new(events.iter().map(|event| event.type_name.clone()), []),

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use ermine_core::{
     Error, ErrorKind, Result, ShardName,
-    ports::{Check, ProgressStore, Registration, SchemaAdmin},
+    ports::{Check, ProgressStore, Registration, SchemaAdmin, WishStore},
 };
 
 use super::{Flaw, Mutant};
@@ -33,6 +33,7 @@ impl SchemaAdmin for Mutant {
 
     async fn reset(&self, registration: &Registration) -> Result<()> {
         let (shards, last) = (self.shards().await?, observe(&self.inner).await.last);
+        let wishes = WishStore::wishes(&self.inner).await?;
         self.inner.reset(registration).await?;
         match self.flaw {
             Flaw::ResetKeepsTheNumbers => {
@@ -42,6 +43,11 @@ impl SchemaAdmin for Mutant {
             }
             Flaw::ResetKeepsTheShards => {
                 self.inner.take_shards(&shards).await?;
+            }
+            Flaw::ResetKeepsTheWishes => {
+                for wish in wishes {
+                    self.inner.put_wish(wish).await?;
+                }
             }
             _ => {}
         }

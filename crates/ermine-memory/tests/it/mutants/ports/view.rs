@@ -1,8 +1,8 @@
 use async_trait::async_trait;
 use ermine_core::ports::ProgressStore;
 use ermine_core::{
-    Body, Error, ErrorKind, Layout, Operation, Result, ShardBatch, StoredView, TenantId, ViewId, ViewKey,
-    ViewQuery, ViewTable, ports::ViewStore,
+    Body, Error, ErrorKind, Layout, LetterChanges, Operation, Result, ShardBatch, StoredView, TenantId,
+    ViewId, ViewKey, ViewQuery, ViewTable, ports::ViewStore,
 };
 
 use super::{Flaw, Mutant, give_way, operations::fields};
@@ -68,6 +68,7 @@ impl ViewStore for Mutant {
 
     async fn commit(&self, mut batch: ShardBatch) -> Result<()> {
         batch.operations = self.spoil_operations(batch.operations);
+        batch.letters = self.spoil_letters(batch.letters).await?;
         let to = batch.to;
         match self.flaw {
             Flaw::CommitsViewsBeforeProgress => {
@@ -79,6 +80,19 @@ impl ViewStore for Mutant {
                 self.inner.commit(ShardBatch { operations: Vec::new(), ..batch.clone() }).await?;
                 give_way().await;
                 self.inner.commit(ShardBatch { from: to, ..batch }).await
+            }
+            Flaw::WritesLettersBeforeTheBatch => {
+                let before = ShardBatch { to: batch.from, operations: Vec::new(), ..batch.clone() };
+                self.inner.commit(before).await?;
+                give_way().await;
+                self.inner.commit(ShardBatch { letters: LetterChanges::default(), ..batch }).await
+            }
+            Flaw::WritesLettersAfterTheBatch => {
+                let letters = std::mem::take(&mut batch.letters);
+                self.inner.commit(batch.clone()).await?;
+                give_way().await;
+                let after = ShardBatch { from: to, operations: Vec::new(), letters, ..batch };
+                self.inner.commit(after).await
             }
             Flaw::CommitsOnlyWhatMoves if batch.range().is_none() => Ok(()),
             _ => self.commit_flawed(batch).await,
