@@ -9,10 +9,16 @@ use tokio::sync::Notify;
 /// As good as for ever.
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// A look costs some microseconds, and there are none while nobody waits.
+const LOOK_EVERY: Duration = Duration::from_millis(4);
+/// While the bell is not armed there are only news to be found, which come from people.
+const LOOK_UNARMED_EVERY: Duration = Duration::from_millis(50);
+
 /// The doorbell of one store: until when appends shall ring, who waits, and what they have been told.
 ///
-/// The writer rings for appends of this store, after they are committed. Those of others are found by a thread that looks
-/// into the file while the bell is armed and somebody waits.
+/// The writer rings for appends and news of this store, after they are committed. Those of others are found by a thread that
+/// looks into the file while somebody waits. News ring whether the bell is armed or not: they are rare, and nobody arms it
+/// for them.
 #[derive(Debug, Default)]
 pub(crate) struct Doorbell {
     state: Mutex<State>,
@@ -26,6 +32,8 @@ struct State {
     armed_until: Option<Instant>,
     /// Everything up to this number has been rung for, or was shown to whoever armed the bell.
     told: Seq,
+    /// So many news have been rung for.
+    heard: i64,
     waiting: usize,
     closed: bool,
 }
@@ -67,6 +75,15 @@ impl Doorbell {
         }
     }
 
+    /// There are known to have been so many news: rings if some of them are new.
+    pub(crate) fn heard(&self, count: i64) {
+        let mut state = self.state();
+        if count > state.heard {
+            state.heard = count;
+            self.rung.notify_one();
+        }
+    }
+
     /// The store was emptied: numbers begin again.
     pub(crate) fn forget(&self) {
         self.state().told = Seq::ZERO;
@@ -84,20 +101,33 @@ impl Doorbell {
         self.rung.notified().await;
     }
 
-    /// Blocks until somebody waits for an armed bell, and says whether that will ever be.
+    /// Blocks until somebody waits, and says whether that will ever be.
     pub(crate) fn is_needed(&self) -> bool {
         let mut state = self.state();
-        while !(state.closed || state.waiting > 0 && state.is_armed()) {
+        while !(state.closed || state.waiting > 0) {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         !state.closed
     }
 
+    /// Blocks until it is time to look again.
+    pub(crate) fn pause(&self) {
+        if !self.state().is_armed() {
+            self.pause_while(LOOK_UNARMED_EVERY, |state| !state.is_armed());
+        } else {
+            self.pause_while(LOOK_EVERY, |_| true);
+        }
+    }
+
     /// Blocks for `time`, or until the store is closed.
-    pub(crate) fn pause(&self, time: Duration) {
+    pub(crate) fn pause_for(&self, time: Duration) {
+        self.pause_while(time, |_| true);
+    }
+
+    fn pause_while(&self, time: Duration, condition: impl Fn(&State) -> bool) {
         let state = self.state();
-        let closed = self.changed.wait_timeout_while(state, time, |state| !state.closed);
-        drop(closed);
+        let pauses = |state: &mut State| !state.closed && condition(state);
+        drop(self.changed.wait_timeout_while(state, time, pauses));
     }
 
     /// Ends the thread that looks.

@@ -1,4 +1,4 @@
-//! Committing a batch: views and progress in one transaction.
+//! Committing a batch: views, letters and progress in one transaction.
 
 use ermine_core::{Epoch, Error, Result, Seq, ShardBatch, Uuid};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::{
     Store,
     error::{Fault, Outcome},
-    operations, statements as sql,
+    letters, operations, statements as sql,
     time::now,
     view_sql::ViewSqls,
     writer::Session,
@@ -34,6 +34,7 @@ fn apply(session: &mut Session, views: &ViewSqls, batch: &ShardBatch) -> Outcome
     let shard = batch.shard.to_string();
     admit(&session.connection, &shard, batch)?;
     operations::apply(session, views, &batch.operations)?;
+    letters::write(&session.connection, &shard, &batch.letters)?;
     let now = now().as_microsecond();
     let counted = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     session.connection.prepare_cached(sql::ADVANCE)?.execute(params![

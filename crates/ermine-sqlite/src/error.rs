@@ -12,8 +12,8 @@ pub(crate) enum Fault {
     Sqlite(Arc<rusqlite::Error>),
     /// SQLite said so when it was told to commit.
     Commit(Arc<rusqlite::Error>),
-    /// The transaction that several calls shared was lost, for this reason.
-    Lost(String),
+    /// SQLite refused what an operation wanted to write, and would again.
+    Rejected(Arc<rusqlite::Error>),
     /// Ermine's own answer, complete.
     Answer(Error),
     /// A part of the call failed, and this is which.
@@ -44,8 +44,7 @@ impl From<Error> for Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sqlite(error) | Self::Commit(error) => error.fmt(f),
-            Self::Lost(told) => write!(f, "the transaction that it shared was lost: {told}"),
+            Self::Sqlite(error) | Self::Commit(error) | Self::Rejected(error) => error.fmt(f),
             Self::Answer(error) => error.fmt(f),
             Self::Within(_, fault) => fault.fmt(f),
             Self::Garbled(what) => f.write_str(what),
@@ -60,7 +59,7 @@ impl std::error::Error for Fault {}
 impl Fault {
     pub(crate) fn code(&self) -> Option<ErrorCode> {
         match self {
-            Self::Sqlite(error) | Self::Commit(error) => error.sqlite_error_code(),
+            Self::Sqlite(error) | Self::Commit(error) | Self::Rejected(error) => error.sqlite_error_code(),
             _ => None,
         }
     }
@@ -81,6 +80,15 @@ impl Fault {
         }
     }
 
+    /// The fault of an operation, which is told apart where what it wanted to write is the cause.
+    pub(crate) fn of_operation(self) -> Self {
+        match self {
+            Self::Sqlite(error) if is_refusal(&error) => Self::Rejected(error),
+            Self::Within(doing, fault) => Self::Within(doing, Box::new(fault.of_operation())),
+            other => other,
+        }
+    }
+
     /// Whether a table or an index is not there.
     pub(crate) fn is_missing(&self) -> bool {
         match self {
@@ -95,7 +103,7 @@ impl Fault {
     /// What was being done inside of the call, where only that tells what went wrong. Ermine's own answers tell it themselves.
     pub(crate) fn within(self, doing: String) -> Self {
         match self {
-            Self::Sqlite(_) => Self::Within(doing, Box::new(self)),
+            Self::Sqlite(_) | Self::Rejected(_) => Self::Within(doing, Box::new(self)),
             other => other,
         }
     }
@@ -111,7 +119,6 @@ impl Fault {
                 Error::new(kind, doing).with_source(part)
             }
             Self::Closed => Error::new(ErrorKind::Stopped, format!("{doing}: the store is closed")),
-            Self::Lost(_) => Error::transient(doing).with_source(self),
             Self::Sqlite(_) if self.is_missing() => {
                 let told =
                     format!("{doing}: a part of the store in {} is not there; migrate it", path.display());
@@ -130,41 +137,59 @@ impl Fault {
         Error::new(kind, told).with_source(self)
     }
 
-    /// The table of codes.
     fn verdict(&self) -> (ErrorKind, Option<&'static str>) {
-        use ErrorCode as Code;
         let Some(code) = self.code() else { return (ErrorKind::Fatal, None) };
-        match code {
-            Code::DatabaseBusy | Code::DatabaseLocked | Code::FileLockingProtocolFailed => {
-                (ErrorKind::Transient, Some("another process keeps the file locked"))
-            }
+        match self {
+            Self::Rejected(_) => (ErrorKind::Rejected, None),
+            // A promise that may be kept until the end of the transaction was not.
+            Self::Commit(error) if is_refusal(error) => (ErrorKind::Rejected, None),
             // The frames of the commit may be in the file or not; a crash would tell.
-            Code::SystemIoFailure if matches!(self, Self::Commit(_)) => (ErrorKind::OutcomeUnknown, None),
-            Code::DiskFull => (ErrorKind::Transient, Some("the disk is full: make room")),
-            Code::SystemIoFailure | Code::OutOfMemory | Code::OperationInterrupted | Code::SchemaChanged => {
-                (ErrorKind::Transient, None)
-            }
-            Code::NotADatabase => {
-                (ErrorKind::Refused, Some("the file is not an SQLite database: name another file"))
-            }
-            Code::DatabaseCorrupt => {
-                (ErrorKind::Refused, Some("the file is damaged: restore it from a backup"))
-            }
-            Code::ReadOnly | Code::PermissionDenied => (
-                ErrorKind::Refused,
-                Some(
-                    "the file may only be read: give this process the right to write to it and its directory",
-                ),
-            ),
-            Code::CannotOpen => (
-                ErrorKind::Refused,
-                Some(
-                    "the file cannot be opened: look at the rights of the file and its directory, and at how many files this process may open",
-                ),
-            ),
-            Code::TooBig => (ErrorKind::Serialization { seq: None }, Some("a text is too large for SQLite")),
-            _ => (ErrorKind::Fatal, None),
+            Self::Commit(_) if code == ErrorCode::SystemIoFailure => (ErrorKind::OutcomeUnknown, None),
+            _ => verdict(code),
         }
+    }
+}
+
+/// Whether SQLite refuses what was to be written, and always will.
+pub(crate) fn is_refusal(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig))
+}
+
+/// Whether an error, or one of its causes, is one of SQLite's that passes.
+pub(crate) fn is_passing(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut codes = causes.filter_map(|cause| cause.downcast_ref::<rusqlite::Error>()?.sqlite_error_code());
+    codes.any(|code| verdict(code).0 == ErrorKind::Transient)
+}
+
+/// The table of codes.
+fn verdict(code: ErrorCode) -> (ErrorKind, Option<&'static str>) {
+    use ErrorCode as Code;
+    match code {
+        Code::DatabaseBusy | Code::DatabaseLocked | Code::FileLockingProtocolFailed => {
+            (ErrorKind::Transient, Some("another process keeps the file locked"))
+        }
+        Code::DiskFull => (ErrorKind::Transient, Some("the disk is full: make room")),
+        Code::SystemIoFailure | Code::OutOfMemory | Code::OperationInterrupted | Code::SchemaChanged => {
+            (ErrorKind::Transient, None)
+        }
+        Code::NotADatabase => {
+            (ErrorKind::Refused, Some("the file is not an SQLite database: name another file"))
+        }
+        Code::DatabaseCorrupt => (ErrorKind::Refused, Some("the file is damaged: restore it from a backup")),
+        Code::ReadOnly | Code::PermissionDenied => (
+            ErrorKind::Refused,
+            Some("the file may only be read: give this process the right to write to it and its directory"),
+        ),
+        Code::CannotOpen => (
+            ErrorKind::Refused,
+            Some(
+                "the file cannot be opened: look at the rights of the file and its directory, and at how many files this process may open",
+            ),
+        ),
+        Code::TooBig => (ErrorKind::Serialization { seq: None }, Some("a text is too large for SQLite")),
+        _ => (ErrorKind::Fatal, None),
     }
 }
 
@@ -201,6 +226,45 @@ mod tests {
         let failed = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR_FSYNC), None);
         assert_eq!(kind(Fault::Commit(Arc::new(failed()))), ErrorKind::OutcomeUnknown);
         assert_eq!(kind(failed().into()), ErrorKind::Transient, "nothing was to be committed yet");
+    }
+
+    #[test]
+    fn what_an_operation_writes_can_be_rejected_and_nothing_else() {
+        let codes = [
+            ffi::SQLITE_CONSTRAINT,
+            ffi::SQLITE_CONSTRAINT_CHECK,
+            ffi::SQLITE_CONSTRAINT_NOTNULL,
+            ffi::SQLITE_CONSTRAINT_UNIQUE,
+            ffi::SQLITE_CONSTRAINT_PRIMARYKEY,
+            ffi::SQLITE_CONSTRAINT_FOREIGNKEY,
+            ffi::SQLITE_CONSTRAINT_TRIGGER,
+            ffi::SQLITE_CONSTRAINT_DATATYPE,
+            ffi::SQLITE_MISMATCH,
+            ffi::SQLITE_TOOBIG,
+        ];
+        for code in codes {
+            assert_eq!(kind(error(code).of_operation()), ErrorKind::Rejected, "{code}");
+            let within = error(code).within("a statement failed".into()).of_operation();
+            assert_eq!(kind(within), ErrorKind::Rejected, "{code}");
+            assert_ne!(kind(error(code)), ErrorKind::Rejected, "{code} of a table of Ermine's own");
+        }
+        assert_eq!(kind(error(ffi::SQLITE_FULL).of_operation()), ErrorKind::Transient);
+        assert_eq!(kind(error(ffi::SQLITE_ERROR).of_operation()), ErrorKind::Fatal);
+    }
+
+    #[test]
+    fn a_locked_file_inside_of_user_code_passes() {
+        let sqlite = |code| rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+        for code in [ffi::SQLITE_BUSY, ffi::SQLITE_BUSY_SNAPSHOT, ffi::SQLITE_LOCKED] {
+            assert!(is_passing(&sqlite(code)), "{code}");
+            let deep = Error::fatal("writing to the ledger").with_source(sqlite(code));
+            assert!(is_passing(&deep.context("applying an event")), "{code}");
+        }
+        for code in [ffi::SQLITE_CONSTRAINT_CHECK, ffi::SQLITE_CORRUPT, ffi::SQLITE_ERROR] {
+            assert!(!is_passing(&Error::fatal("writing to the ledger").with_source(sqlite(code))), "{code}");
+        }
+        assert!(!is_passing(&rusqlite::Error::QueryReturnedNoRows));
+        assert!(!is_passing(&Error::fatal("writing to the ledger")));
     }
 
     #[test]

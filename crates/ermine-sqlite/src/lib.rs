@@ -49,6 +49,7 @@ mod error;
 mod highwater;
 mod incarnation;
 mod json;
+mod letters;
 mod location;
 mod lookout;
 mod migrations;
@@ -68,6 +69,7 @@ mod time;
 mod view_sql;
 mod views;
 mod wakeup;
+mod wishes;
 mod writer;
 
 pub use native::sql;

@@ -1,4 +1,4 @@
-//! Finds what other processes, and other stores of this one, append to the file.
+//! Finds what other processes, and other stores of this one, append to the file or want of whoever has it open.
 
 use std::{sync::Arc, thread, time::Duration};
 
@@ -6,8 +6,6 @@ use ermine_core::Seq;
 
 use crate::{alive::Alive, bell::Doorbell, connection::File, error::Outcome, statements as sql};
 
-/// A look costs some microseconds, and there are none while nobody waits for an armed bell.
-const LOOK_EVERY: Duration = Duration::from_millis(4);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// The thread that looks; it ends with this value.
@@ -36,9 +34,9 @@ impl Drop for Lookout {
 fn run(file: &File, bell: &Doorbell) {
     let mut before = Seq::ZERO;
     while let Err(fault) = watch(file, bell, &mut before) {
-        tracing::debug!("looking for appends of other processes failed: {fault}");
+        tracing::debug!("looking for what other processes have done failed: {fault}");
         bell.ring();
-        bell.pause(LOOK_AGAIN_AFTER);
+        bell.pause_for(LOOK_AGAIN_AFTER);
     }
 }
 
@@ -49,20 +47,22 @@ fn watch(file: &File, bell: &Doorbell, before: &mut Seq) -> Outcome<()> {
     }
     let connection = file.reader()?;
     let mut data_version = connection.prepare(sql::DATA_VERSION)?;
-    let mut last_number = connection.prepare(sql::LAST_NUMBER)?;
+    let mut look = connection.prepare(sql::LOOK)?;
     let mut seen: Option<i64> = None;
     while bell.is_needed() {
         let version = data_version.query_row([], |row| row.get(0))?;
         if seen != Some(version) {
-            let last = Seq::from_i64(last_number.query_row([], |row| row.get(0))?);
+            let (last, news) = look.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let last = Seq::from_i64(last);
             if last < *before {
                 bell.forget();
             }
             *before = last;
             bell.appended(last);
+            bell.heard(news);
             seen = Some(version);
         }
-        bell.pause(LOOK_EVERY);
+        bell.pause();
     }
     Ok(())
 }

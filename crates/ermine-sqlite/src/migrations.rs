@@ -22,6 +22,7 @@ macro_rules! migrations {
 
 pub(crate) const ALL: &[Migration] = migrations! {
     1 "0001_tables",
+    2 "0002_dead_letters",
 };
 
 impl Migration {

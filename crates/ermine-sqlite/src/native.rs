@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use ermine_core::{Error, Native, Operation, Value, ViewTable};
 use rusqlite::{
-    Batch, CachedStatement, ToSql,
+    Batch, CachedStatement, Connection, ErrorCode, ToSql,
     fallible_iterator::FallibleIterator as _,
+    hooks::{AuthAction, AuthContext, Authorization},
     params_from_iter,
     types::{ToSqlOutput, ValueRef},
 };
@@ -26,8 +27,9 @@ pub(crate) const KIND: &str = "sqlite";
 /// JSON text, or the declared columns. `{schema}` stands for `main`. The parameters are `?1`, `?2` and so on: booleans are 0
 /// and 1, moments are text as in `2026-01-31T12:00:00.000000Z`, JSON is text.
 ///
-/// The statement must change something and be only one: what reads, begins or ends transactions is refused. An error of it
-/// is one that needs a person, unless its code says that it passes.
+/// The statement must change something and be only one: what reads, begins or ends transactions or is a pragma is refused. Where a
+/// constraint or a trigger refuses what it writes, the batch is [`Rejected`](ermine_core::ErrorKind::Rejected); any other
+/// error of it is one that needs a person, unless its code says that it passes.
 ///
 /// ```
 /// use ermine_core::{ProjectionName, Value, ViewTable};
@@ -80,15 +82,23 @@ fn execute(statement: &mut CachedStatement<'_>, parameters: &[Value]) -> Outcome
     Ok(())
 }
 
-/// SQLite would run the first of several statements and say nothing of the others.
+/// Refuses what is not one statement, of which SQLite would run the first and say nothing of the others, and what would
+/// change how the connection works, which is everybody's.
 fn check(session: &mut Session, text: &str) -> Outcome<()> {
     if session.single_statements.contains(text) {
         return Ok(());
     }
-    let mut statements = Batch::new(&session.connection, text);
-    let first = statements.next()?.is_some();
-    if !first || statements.next().map_or(true, |second| second.is_some()) {
-        return Err(refused(text, "is not one statement: make an operation of each"));
+    // Some pragmas take effect while SQLite only looks at them, so they have to be kept from that.
+    session.connection.authorizer(Some(only_data))?;
+    let is_one = is_one_statement(&session.connection, text);
+    session.connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>)?;
+    match is_one {
+        Ok(true) => {}
+        Ok(false) => return Err(refused(text, "is not one statement: make an operation of each")),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::AuthorizationForStatementDenied) => {
+            return Err(refused(text, "changes how the store works: leave that to it"));
+        }
+        Err(error) => return Err(error.into()),
     }
     if session.single_statements.len() >= STATEMENTS_MAX {
         session.single_statements.clear();
@@ -98,6 +108,21 @@ fn check(session: &mut Session, text: &str) -> Outcome<()> {
 }
 
 const STATEMENTS_MAX: usize = 256;
+
+fn is_one_statement(connection: &Connection, text: &str) -> rusqlite::Result<bool> {
+    let mut statements = Batch::new(connection, text);
+    let first = statements.next()?.is_some();
+    Ok(first && statements.next().is_ok_and(|second| second.is_none()))
+}
+
+fn only_data(context: AuthContext<'_>) -> Authorization {
+    match context.action {
+        AuthAction::Pragma { .. } | AuthAction::Attach { .. } | AuthAction::Detach { .. } => {
+            Authorization::Deny
+        }
+        _ => Authorization::Allow,
+    }
+}
 
 fn refused(text: &str, what: &str) -> Fault {
     let shown: String = text.chars().take(80).collect();

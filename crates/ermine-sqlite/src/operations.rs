@@ -8,7 +8,7 @@ use rusqlite::{CachedStatement, params};
 
 use crate::{
     append::{Clock, Log, is_known},
-    error::Outcome,
+    error::{Fault, Outcome},
     json::Json,
     native, query, statements as sql,
     view_sql::{ViewSql, ViewSqls},
@@ -17,6 +17,10 @@ use crate::{
 
 /// Does what the operations say, within the transaction that is open.
 pub(crate) fn apply(session: &mut Session, views: &ViewSqls, operations: &[Operation]) -> Outcome<()> {
+    apply_each(session, views, operations).map_err(Fault::of_operation)
+}
+
+fn apply_each(session: &mut Session, views: &ViewSqls, operations: &[Operation]) -> Outcome<()> {
     let mut rest = operations;
     while let Some((operation, others)) = rest.split_first() {
         match operation {

@@ -81,6 +81,22 @@ impl EventReader for Store {
     }
 }
 
+/// The events of these numbers that there are, in order.
+pub(crate) fn by_number(connection: &mut Connection, mut seqs: Vec<Seq>) -> Outcome<Vec<Event>> {
+    seqs.sort_unstable();
+    seqs.dedup();
+    let snapshot = connection.transaction()?;
+    let mut statement = snapshot.prepare_cached(sql::EVENT_BY_NUMBER)?;
+    let mut events = Vec::new();
+    for seq in seqs {
+        let mut rows = statement.query([seq.as_i64()])?;
+        if let Some(row) = rows.next()? {
+            events.push(row::event(row, &row::type_name(row)?)?);
+        }
+    }
+    Ok(events)
+}
+
 fn load(connection: &mut Connection, request: &PageRequest) -> Outcome<EventPage> {
     let snapshot = connection.transaction()?;
     let token: Option<[u8; 16]> =

@@ -9,7 +9,7 @@ use crate::{
     alive::Threads,
     bell::Doorbell,
     connection::File,
-    error::{Fault, Outcome},
+    error::{self, Fault, Outcome},
     lookout::Lookout,
     native::KIND,
     readers::Readers,
@@ -87,11 +87,12 @@ impl Store {
         &self.inner.file.options.path
     }
 
-    /// Does `work` in a transaction, all or nothing. Dropping the future leaves open which.
+    /// Does `work` in a transaction, all or nothing, and again in another one where the first was lost. Dropping the future
+    /// leaves open which.
     pub(crate) async fn change<T, F>(&self, doing: impl FnOnce() -> String, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Session) -> Outcome<T> + Send + 'static,
+        F: Fn(&mut Session) -> Outcome<T> + Send + 'static,
     {
         let outcome = self.inner.writer.change(work).await;
         outcome.map_err(|fault| fault.into_error(doing(), self.path()))
@@ -128,6 +129,18 @@ impl ports::Store for Store {
 
     fn outbox(&self) -> Option<&dyn ports::Outbox> {
         Some(self)
+    }
+
+    fn dead_letters(&self) -> Option<&dyn ports::DeadLetterStore> {
+        Some(self)
+    }
+
+    fn wishes(&self) -> Option<&dyn ports::WishStore> {
+        Some(self)
+    }
+
+    fn is_passing(&self, error: &(dyn std::error::Error + 'static)) -> bool {
+        error::is_passing(error)
     }
 }
 

@@ -48,10 +48,12 @@ impl ViewSql {
             Some(rows) => (rows.names(), rows.definitions()),
         };
         let values: Vec<String> = (5..5 + names.len()).map(|nth| format!("?{nth}")).collect();
+        let changes: Vec<String> = names.iter().map(|name| format!("{name} = excluded.{name}")).collect();
         let of = |template: &'static str| {
             let text = sql::without_header(template)
                 .replace("{table}", &name)
-                .replace("{definitions}", &definitions.join(",\n  "));
+                .replace("{definitions}", &definitions.join(",\n  "))
+                .replace("{changes}", &changes.join(", "));
             text.replace("{columns}", &names.join(", ")).replace("{values}", &values.join(", "))
         };
         Self {

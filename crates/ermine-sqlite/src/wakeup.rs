@@ -9,7 +9,7 @@ use crate::Store;
 /// One observer per store: a ring wakes one waiter, and is kept when nobody waits.
 #[async_trait]
 impl Wakeup for Store {
-    /// Never deaf. Appends of other processes are looked for while somebody waits and the bell is armed.
+    /// Never deaf. What other processes have done is looked for while somebody waits, and less often while the bell is not armed.
     async fn wait(&self, timeout: Duration) -> WakeReason {
         tokio::select! {
             biased;

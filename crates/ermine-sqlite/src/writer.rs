@@ -17,8 +17,9 @@ use crate::{
     alive::Alive,
     bell::Doorbell,
     connection::{self, File, patiently},
-    error::{Fault, Outcome},
+    error::{self, Fault, Outcome},
     incarnation::Lifetime,
+    statements as sql,
 };
 
 /// How many changes may wait for the writer before whoever wants another one waits as well.
@@ -40,22 +41,33 @@ pub(crate) struct Session {
     pub(crate) appended: Option<Seq>,
     /// Whether this transaction has taken everything out of the store.
     pub(crate) emptied: bool,
+    /// How many news there have been, where this transaction has spread some.
+    pub(crate) news: Option<i64>,
     /// Texts that are known to be one statement.
     pub(crate) single_statements: HashSet<String>,
+}
+
+impl Session {
+    /// Wakes whoever waits at the file when this transaction is committed, in other processes too.
+    pub(crate) fn spread_news(&mut self) -> Outcome<()> {
+        let mut statement = self.connection.prepare_cached(sql::NEWS_SPREAD)?;
+        self.news = Some(statement.query_row([], |row| row.get(0))?);
+        Ok(())
+    }
 }
 
 /// One call that changes something, whatever it answers.
 trait Change: Send {
     /// Whether nobody waits for it any more.
     fn is_abandoned(&self) -> bool;
-    /// Does the work; says what failed when nothing of it may stay.
-    fn run(&mut self, session: &mut Session) -> Result<(), String>;
+    /// Does the work, which may be done again after its transaction came to nothing; whether it may stay.
+    fn run(&mut self, session: &mut Session) -> bool;
     /// Tells whoever waits; with a fault instead of the answer where the transaction was not committed.
     fn answer(self: Box<Self>, fault: Option<Fault>);
 }
 
 struct Call<T, F> {
-    work: Option<F>,
+    work: F,
     outcome: Option<Outcome<T>>,
     waiting: oneshot::Sender<Outcome<T>>,
 }
@@ -63,19 +75,16 @@ struct Call<T, F> {
 impl<T, F> Change for Call<T, F>
 where
     T: Send,
-    F: FnOnce(&mut Session) -> Outcome<T> + Send,
+    F: Fn(&mut Session) -> Outcome<T> + Send,
 {
     fn is_abandoned(&self) -> bool {
         self.waiting.is_closed()
     }
 
-    fn run(&mut self, session: &mut Session) -> Result<(), String> {
-        let Some(work) = self.work.take() else { return Err(Fault::Closed.to_string()) };
+    fn run(&mut self, session: &mut Session) -> bool {
         // One call that panics shall not end the store for all the others.
-        let outcome = catch_unwind(AssertUnwindSafe(|| work(session))).unwrap_or(Err(Fault::Panicked));
-        let done = outcome.as_ref().map(drop).map_err(ToString::to_string);
-        self.outcome = Some(outcome);
-        done
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(session))).unwrap_or(Err(Fault::Panicked));
+        self.outcome.insert(outcome).is_ok()
     }
 
     fn answer(self: Box<Self>, fault: Option<Fault>) {
@@ -113,10 +122,10 @@ impl Writer {
     pub(crate) async fn change<T, F>(&self, work: F) -> Outcome<T>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Session) -> Outcome<T> + Send + 'static,
+        F: Fn(&mut Session) -> Outcome<T> + Send + 'static,
     {
         let (waiting, answer) = oneshot::channel();
-        let call = Call { work: Some(work), outcome: None, waiting };
+        let call = Call { work, outcome: None, waiting };
         self.changes.send(Box::new(call)).await.map_err(|_| Fault::Closed)?;
         answer.await.unwrap_or(Err(Fault::Closed))
     }
@@ -144,6 +153,7 @@ impl Thread {
                 connection,
                 appended: None,
                 emptied: false,
+                news: None,
                 single_statements: HashSet::new(),
             },
             lifetime,
@@ -168,7 +178,7 @@ impl Thread {
             return first.answer(Some(fault));
         }
         let began = Instant::now();
-        if first.run(&mut self.session).is_err() {
+        if !first.run(&mut self.session) {
             self.rollback();
             return first.answer(None);
         }
@@ -178,14 +188,45 @@ impl Thread {
             if next.is_abandoned() {
                 continue;
             }
-            let kept = self.run_beside(&mut *next);
-            group.push(next);
-            if let Err(told) = kept {
-                self.rollback();
-                return lose(group, &told);
+            match self.run_beside(&mut *next) {
+                Beside::Kept | Beside::TakenBack => group.push(next),
+                Beside::AllLost { by_it } => {
+                    self.rollback();
+                    if by_it {
+                        next.answer(None);
+                    } else {
+                        group.push(next);
+                    }
+                    return self.commit_each(group);
+                }
             }
         }
-        let committed = self.commit();
+        match self.commit() {
+            // One of them has left a promise to the file unkept, and which of them cannot be told.
+            Err(error) if group.len() > 1 && error::is_refusal(&error) => self.commit_each(group),
+            committed => self.answer(group, &committed),
+        }
+    }
+
+    /// Commits each of a group by itself, after the transaction that they shared came to nothing.
+    fn commit_each(&mut self, group: Vec<Box<dyn Change>>) {
+        for mut change in group {
+            if change.is_abandoned() {
+                continue;
+            }
+            if let Err(fault) = self.begin() {
+                change.answer(Some(fault));
+            } else if change.run(&mut self.session) {
+                let committed = self.commit();
+                self.answer(vec![change], &committed);
+            } else {
+                self.rollback();
+                change.answer(None);
+            }
+        }
+    }
+
+    fn answer(&self, group: Vec<Box<dyn Change>>, committed: &Result<(), Arc<rusqlite::Error>>) {
         if committed.is_ok() {
             self.tell();
         }
@@ -202,28 +243,35 @@ impl Thread {
         if let Some(last) = self.session.appended {
             self.bell.appended(last);
         }
+        if let Some(count) = self.session.news {
+            self.bell.heard(count);
+        }
     }
 
     /// Runs a change after others of its transaction: what it has done before it failed goes, what they have done stays.
-    /// An error means that the whole transaction is lost: a full disk, for one, makes SQLite give it up.
-    fn run_beside(&mut self, change: &mut dyn Change) -> Result<(), String> {
-        let told = |error: Arc<rusqlite::Error>| error.to_string();
-        let before = (self.session.appended, self.session.emptied);
-        self.execute("savepoint change").map_err(told)?;
-        if let Err(failed) = change.run(&mut self.session) {
-            (self.session.appended, self.session.emptied) = before;
-            if self.session.connection.is_autocommit() {
-                return Err(failed);
-            }
-            self.execute("rollback to change").map_err(told)?;
+    fn run_beside(&mut self, change: &mut dyn Change) -> Beside {
+        let before = (self.session.appended, self.session.emptied, self.session.news);
+        if self.execute("savepoint change").is_err() {
+            return Beside::AllLost { by_it: false };
         }
-        self.execute("release change").map_err(told)
+        let kept = change.run(&mut self.session);
+        if !kept {
+            (self.session.appended, self.session.emptied, self.session.news) = before;
+            if self.session.connection.is_autocommit() || self.execute("rollback to change").is_err() {
+                return Beside::AllLost { by_it: true };
+            }
+        }
+        match (self.execute("release change"), kept) {
+            (Err(_), _) => Beside::AllLost { by_it: !kept },
+            (Ok(()), true) => Beside::Kept,
+            (Ok(()), false) => Beside::TakenBack,
+        }
     }
 
     fn begin(&mut self) -> Outcome<()> {
         let limit = self.file.options.busy_timeout;
         self.file.check_in_place()?;
-        (self.session.appended, self.session.emptied) = (None, false);
+        (self.session.appended, self.session.emptied, self.session.news) = (None, false, None);
         patiently(limit, || self.lifetime.settle(&self.session.connection))?;
         patiently(limit, || self.execute("begin immediate").map_err(Fault::Sqlite))
     }
@@ -251,11 +299,17 @@ impl Thread {
     }
 }
 
-/// Tells a whole group that nothing was done, whatever each of them had come to.
-fn lose(group: Vec<Box<dyn Change>>, told: &str) {
-    for change in group {
-        change.answer(Some(Fault::Lost(told.to_owned())));
-    }
+/// What has become of a transaction that others share.
+enum Beside {
+    /// The change is part of it.
+    Kept,
+    /// The change has failed, and nothing of it is left in it.
+    TakenBack,
+    /// There is nothing left of it: a full disk makes SQLite give it up, and so do statements and triggers that ask for that.
+    AllLost {
+        /// Whether the change has failed; otherwise it may be done again, as the others.
+        by_it: bool,
+    },
 }
 
 #[cfg(test)]

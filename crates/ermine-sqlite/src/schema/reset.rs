@@ -4,7 +4,8 @@ use super::{migrate, state::Names};
 use crate::{Synchronous, error::Outcome, statements as sql, writer::Session};
 
 /// Takes everything out of the file but the marks of its migrations.
-const EMPTIED: [&str; 5] = ["events", "streams", "progress", "outbox", "projections"];
+const EMPTIED: [&str; 8] =
+    ["events", "streams", "progress", "outbox", "projections", "dead_letters", "parked_events", "wishes"];
 
 pub(super) fn run(
     session: &mut Session,
@@ -12,7 +13,8 @@ pub(super) fn run(
     synchronous: Synchronous,
 ) -> Outcome<()> {
     let connection = &session.connection;
-    if Names::read(connection)?.are_of_a_store() {
+    let names = Names::read(connection)?;
+    if names.are_of_a_store() {
         let mut statement = connection.prepare_cached(sql::VIEW_TABLES)?;
         let tables = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let tables = tables.collect::<rusqlite::Result<Vec<(String, Option<String>)>>>()?;
@@ -22,7 +24,8 @@ pub(super) fn run(
             }
             connection.execute_batch(&format!("drop table if exists {table}"))?;
         }
-        for table in EMPTIED {
+        // One that an older version has made may lack some.
+        for table in EMPTIED.into_iter().filter(|table| names.contain(table)) {
             connection.execute(&format!("delete from {table}"), [])?;
         }
         connection.execute("delete from sqlite_sequence", [])?;

@@ -22,9 +22,9 @@ impl Scene {
         Self { thread, changes, directory }
     }
 
-    fn queue(&self, work: impl FnOnce(&mut Session) -> Outcome<()> + Send + 'static) -> Answer {
+    fn queue(&self, work: impl Fn(&mut Session) -> Outcome<()> + Send + 'static) -> Answer {
         let (waiting, answer) = oneshot::channel();
-        let call = Call { work: Some(work), outcome: None, waiting };
+        let call = Call { work, outcome: None, waiting };
         self.changes.try_send(Box::new(call)).map_err(drop).unwrap();
         answer
     }
@@ -85,6 +85,45 @@ fn a_change_that_fails_takes_nothing_of_its_neighbours_with_it() {
     assert_eq!(scene.run(), ["one", "two"]);
     assert!(failed.try_recv().unwrap().unwrap_err().is_taken());
     assert!(matches!(panicked.try_recv().unwrap().unwrap_err(), Fault::Panicked));
+    one.try_recv().unwrap().unwrap();
+    two.try_recv().unwrap().unwrap();
+}
+
+/// `or rollback` gives up all that the transaction has done, and so does a trigger that says so.
+#[test]
+fn a_change_that_gives_up_the_whole_transaction_is_the_only_one_that_fails() {
+    let scene = Scene::new();
+    let mut one = scene.note("one".into());
+    let mut failed = scene.queue(|session| {
+        session.connection.execute_batch(
+            "insert into notes values ('half'); insert or rollback into notes values ('one')",
+        )?;
+        Ok(())
+    });
+    let mut two = scene.note("two".into());
+    assert_eq!(scene.run(), ["one", "two"]);
+    assert!(failed.try_recv().unwrap().unwrap_err().is_taken());
+    one.try_recv().unwrap().unwrap();
+    two.try_recv().unwrap().unwrap();
+}
+
+#[test]
+fn a_promise_that_is_broken_at_the_end_of_the_transaction_fails_only_who_has_made_it() {
+    let scene = Scene::new();
+    let tables = "create table trips (id integer primary key) strict;
+        create table legs (trip integer references trips deferrable initially deferred) strict";
+    scene.thread.session.connection.execute_batch(tables).unwrap();
+    scene.thread.session.connection.pragma_update(None, "foreign_keys", true).unwrap();
+    let mut one = scene.note("one".into());
+    let mut broken = scene.queue(|session| {
+        session.connection.execute_batch("insert into legs values (7); insert into notes values ('half')")?;
+        Ok(())
+    });
+    let mut two = scene.note("two".into());
+    assert_eq!(scene.run(), ["one", "two"]);
+    let error = broken.try_recv().unwrap().unwrap_err();
+    let error = error.into_error("noting", std::path::Path::new("notes.db"));
+    assert_eq!(*error.kind(), ermine_core::ErrorKind::Rejected, "{}", error.chain());
     one.try_recv().unwrap().unwrap();
     two.try_recv().unwrap().unwrap();
 }

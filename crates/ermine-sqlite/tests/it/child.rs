@@ -10,14 +10,14 @@ use std::{
 };
 
 use ermine_core::{
-    Body, EventFilter, EventRange, Operation, PageRequest, Seq, ShardBatch, StoredView, StreamId, TypeName,
-    Uuid, ViewId, ViewKey,
-    ports::{EventAppender, EventReader, HighWaterSource, ProgressStore, ViewStore},
+    Body, EventFilter, EventRange, LetterQuery, LetterRequest, Operation, PageRequest, Seq, ShardBatch,
+    StoredView, StreamId, TypeName, Uuid, ViewId, ViewKey,
+    ports::{DeadLetterStore, EventAppender, EventReader, HighWaterSource, ProgressStore, ViewStore},
 };
 use ermine_sqlite::{SqliteOptions, Store, Synchronous};
 use ermine_testkit::eventually;
 
-use crate::common::{LEAVE, Place, batch, shard, table};
+use crate::common::{LEAVE, Place, batch, behind, letter, shard, table};
 
 const FILE: &str = "ERMINE_SQLITE_CHILD_FILE";
 const DUTY: &str = "ERMINE_SQLITE_CHILD_DUTY";
@@ -27,7 +27,9 @@ const DUTY: &str = "ERMINE_SQLITE_CHILD_DUTY";
 pub(crate) enum Duty {
     /// It appends so often, two events each time, and ends.
     Append { times: u64 },
-    /// It appends, and counts the events of every stream in a view, until it is killed.
+    /// It asks that every letter is tried again, and ends.
+    Ask,
+    /// It appends, counts the events of every stream in a view and refuses some of them, until it is killed.
     Work { synchronous: Synchronous },
 }
 
@@ -40,6 +42,7 @@ impl Child {
     pub(crate) fn start(place: &Place, duty: Duty) -> Self {
         let duty = match duty {
             Duty::Append { times } => format!("append {times}"),
+            Duty::Ask => "ask again".into(),
             Duty::Work { synchronous: Synchronous::Full } => "work full".into(),
             Duty::Work { .. } => "work normal".into(),
         };
@@ -89,6 +92,10 @@ async fn process() {
                 store.append(batch("shared", 2)).await.unwrap();
             }
         }
+        ("ask", _) => {
+            let request = LetterRequest::Retry { by: "ada".into() };
+            store.request(LetterQuery::default(), request).await.unwrap();
+        }
         _ => tokio::join!(write(&store, "one"), write(&store, "two"), project(&store)).0,
     }
 }
@@ -116,7 +123,12 @@ async fn write(store: &Store, name: &str) {
     }
 }
 
-/// Counts the events of every stream.
+/// Which events have a letter, and are parked.
+pub(crate) fn is_refused(seq: Seq) -> bool {
+    seq.get().is_multiple_of(3)
+}
+
+/// Counts the events of every stream, and writes letters about some.
 async fn project(store: &Store) {
     let mut taken = store.take_shards(&[shard()]).await.unwrap().remove(0);
     loop {
@@ -137,6 +149,10 @@ async fn project(store: &Store) {
         let mut batch = ShardBatch::new(shard(), taken.epoch, seen.incarnation, taken.seq, to);
         for event in page.events {
             batch.operations.push(counted(&event.stream, event.version, event.seq));
+            if is_refused(event.seq) {
+                batch.letters.letters.push(letter(event.seq));
+                batch.letters.parked.push((behind(), event.seq));
+            }
         }
         store.commit(batch).await.unwrap();
         taken.seq = to;

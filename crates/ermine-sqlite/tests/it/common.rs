@@ -3,9 +3,10 @@
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use ermine_core::{
-    AppendBatch, Bell, Body, Event, EventFilter, EventRange, ExpectedVersion, NewEvent, Observation, Observe,
-    Operation, PageRequest, ProjectionName, Seq, ShardBatch, ShardName, StoredView, StreamAppend, StreamId,
-    TypeName, Version, ViewId, ViewKey, ViewTable,
+    AppendBatch, Bell, Body, DeadLetter, ErrorClass, Event, EventFilter, EventRange, ExpectedVersion,
+    LetterId, LetterState, NewEvent, Observation, Observe, Operation, PageRequest, ParkKey, ProjectionName,
+    Seq, ShardBatch, ShardName, StoredView, StreamAppend, StreamId, TenantId, Timestamp, TypeName, Version,
+    ViewId, ViewKey, ViewTable,
     ports::{EventReader, HighWaterSource, ProgressStore, Registration, SchemaAdmin},
 };
 use ermine_sqlite::{SqliteOptions, Store, Synchronous};
@@ -117,4 +118,27 @@ pub(crate) async fn next_batch(store: &Store, operations: Vec<Operation>) -> Sha
     let mut batch = ShardBatch::new(shard(), taken.epoch, incarnation, taken.seq, taken.seq.next());
     batch.operations = operations;
     batch
+}
+
+/// A letter of [`shard`] about an event, behind which later events of its stream wait.
+pub(crate) fn letter(event: Seq) -> DeadLetter {
+    DeadLetter {
+        id: LetterId { shard: shard(), seq: event, key: Some(behind()) },
+        tenant: TenantId::default(),
+        stream: stream("trip-1"),
+        version: Version::FIRST,
+        type_name: TypeName::new("Travelled").unwrap(),
+        body: Body::from_store("{\"cut off".into()),
+        class: Some(ErrorClass::Apply),
+        error: "no such trip".into(),
+        attempts: 3,
+        first_at: Timestamp::UNIX_EPOCH,
+        last_at: Timestamp::UNIX_EPOCH,
+        state: LetterState::Waiting,
+    }
+}
+
+/// What waits behind [`letter`].
+pub(crate) fn behind() -> ParkKey {
+    ParkKey::Stream { tenant: TenantId::default(), stream: stream("trip-1") }
 }

@@ -3,15 +3,15 @@
 use std::{collections::HashMap, num::NonZeroUsize};
 
 use ermine_core::{
-    Event, ViewQuery,
-    ports::{ProgressStore, SchemaAdmin, ViewStore},
+    Event, LetterQuery, Seq, ViewQuery,
+    ports::{DeadLetterStore, ProgressStore, SchemaAdmin, ViewStore},
 };
 use ermine_sqlite::{Store, Synchronous};
 use ermine_testkit::eventually;
 
 use crate::{
-    child::{Child, Duty, acknowledged},
-    common::{DEADLINE, Place, log, observe, registration, table},
+    child::{Child, Duty, acknowledged, is_refused},
+    common::{DEADLINE, Place, behind, log, observe, registration, shard, table},
     nodes::is_without_holes,
 };
 
@@ -43,7 +43,7 @@ async fn progress(store: &Store) -> u64 {
     progress.first().map_or(0, |progress| progress.seq.get())
 }
 
-/// Looks that log, streams, views and progress say the same; how many events there are.
+/// Looks that log, streams, views, letters and progress say the same; how many events there are.
 async fn agree(store: &Store, place: &Place) -> u64 {
     store.check(&registration()).await.unwrap();
     let found: String = place.sql().query_row("pragma integrity_check", [], |row| row.get(0)).unwrap();
@@ -68,5 +68,12 @@ async fn agree(store: &Store, place: &Place) -> u64 {
         let last = applied[id.as_str()];
         assert_eq!((view.version, view.seq), (last.version, last.seq), "view {id} at progress {progress}");
     }
+    let refused: Vec<Seq> =
+        log.iter().map(|event| event.seq).filter(|seq| seq.get() <= progress && is_refused(*seq)).collect();
+    let letters = store.letters(LetterQuery::default()).await.unwrap();
+    let letters: Vec<Seq> = letters.into_iter().map(|letter| letter.id.seq).collect();
+    assert_eq!(letters, refused, "letters at progress {progress}");
+    let parked = store.parked(&shard(), &behind(), Seq::ZERO, NonZeroUsize::MAX).await.unwrap();
+    assert_eq!(parked, refused, "parked events at progress {progress}");
     log.len() as u64
 }

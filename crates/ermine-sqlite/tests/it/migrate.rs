@@ -1,6 +1,6 @@
 use ermine_core::{
-    ErrorKind, ProjectionName, ViewTable,
-    ports::{EventAppender, SchemaAdmin},
+    ErrorKind, LetterQuery, ProjectionName, Uuid, ViewTable,
+    ports::{DeadLetterStore, EventAppender, SchemaAdmin, WishStore},
 };
 use tokio::task::JoinSet;
 
@@ -24,7 +24,7 @@ async fn twenty_nodes_open_and_migrate_at_once() {
     nodes.join_all().await;
     let counts = "select (select count(*) from migrations), (select count(*) from projections), (select count(*) from meta)";
     let counts = place.sql().query_row(counts, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
-    assert_eq!(counts.unwrap(), (1, 4, 1));
+    assert_eq!(counts.unwrap(), (2, 4, 1));
 }
 
 #[tokio::test]
@@ -52,6 +52,37 @@ async fn a_store_newer_than_the_code_is_refused() {
             "{refused}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_gets_what_it_lacks_and_keeps_what_it_has() {
+    let place = Place::new();
+    let store = place.open().await;
+    // As the first version has made it.
+    let connection = place.sql();
+    connection.execute_batch(include_str!("../../migrations/0001_tables.sql")).unwrap();
+    let made = "create table migrations (
+          number integer primary key, name text not null, checksum blob not null, applied_at integer not null) strict;
+        insert into meta (only_row, token, created_at) values (1, zeroblob(16), 0);
+        pragma application_id = 1165127022";
+    connection.execute_batch(made).unwrap();
+    let checksum = Uuid::new_v5(&Uuid::NAMESPACE_OID, include_bytes!("../../migrations/0001_tables.sql"));
+    let applied = "insert into migrations values (1, '0001_tables', ?1, 0)";
+    connection.execute(applied, [checksum.as_bytes()]).unwrap();
+    store.append(batch("trip-1", 2)).await.unwrap();
+    assert!(
+        store
+            .check(&registration())
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("migration 2 (0002_dead_letters)")
+    );
+    store.migrate(&registration()).await.unwrap();
+    store.check(&registration()).await.unwrap();
+    assert_eq!(log(&store).await.len(), 2);
+    assert_eq!(store.count_letters(LetterQuery::default()).await.unwrap(), 0);
+    assert_eq!(store.wishes().await.unwrap(), []);
 }
 
 #[tokio::test]

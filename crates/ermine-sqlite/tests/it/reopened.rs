@@ -4,12 +4,13 @@ use std::{num::NonZeroUsize, sync::RwLock, time::Duration};
 
 use async_trait::async_trait;
 use ermine_core::{
-    AppendBatch, Appended, EffectId, Event, EventPage, Holder, LogEntry, LogPoint, Message, Observation,
-    Observe, PageRequest, Progress, Result, Seq, ShardBatch, ShardName, Statistics, StoredView, StreamHeads,
-    StreamId, TakenShard, TenantId, Version, ViewId, ViewKey, ViewQuery, ViewTable,
+    AppendBatch, Appended, DeadLetter, EffectId, Event, EventPage, Holder, LetterQuery, LetterRequest,
+    LogEntry, LogPoint, Message, Observation, Observe, PageRequest, ParkKey, Progress, Result, Seq,
+    ShardBatch, ShardName, Statistics, StoredView, StreamHeads, StreamId, TakenShard, TenantId, Timestamp,
+    Version, ViewId, ViewKey, ViewQuery, ViewTable, Wish,
     ports::{
-        self, Check, EventAppender, EventReader, HighWaterSource, Outbox, ProgressStore, Registration,
-        SchemaAdmin, StreamAdmin, ViewStore, WakeReason, Wakeup,
+        self, Check, DeadLetterStore, EventAppender, EventReader, HighWaterSource, Outbox, ProgressStore,
+        Registration, SchemaAdmin, StreamAdmin, ViewStore, WakeReason, Wakeup, WishStore,
     },
 };
 use ermine_sqlite::{SqliteOptions, Store};
@@ -92,6 +93,21 @@ pass_on!(Outbox {
     settle_messages(messages: &[EffectId]) -> Result<()>;
 });
 
+pass_on!(DeadLetterStore {
+    letters(query: LetterQuery) -> Result<Vec<DeadLetter>>;
+    count_letters(query: LetterQuery) -> Result<u64>;
+    request(query: LetterQuery, request: LetterRequest) -> Result<u64>;
+    parked_keys(shard: &ShardName) -> Result<Vec<(ParkKey, u64)>>;
+    parked(shard: &ShardName, key: &ParkKey, after: Seq, limit: NonZeroUsize) -> Result<Vec<Seq>>;
+    read_events(seqs: &[Seq]) -> Result<Vec<Event>>;
+    purge_letters(moment: Timestamp) -> Result<u64>;
+});
+pass_on!(WishStore {
+    put_wish(wish: Wish) -> Result<()>;
+    clear_wishes(shards: &[ShardName]) -> Result<u64>;
+    wishes() -> Result<Vec<Wish>>;
+});
+
 impl ports::Store for Reopened {
     fn kind(&self) -> &'static str {
         "sqlite"
@@ -102,6 +118,14 @@ impl ports::Store for Reopened {
     }
 
     fn outbox(&self) -> Option<&dyn Outbox> {
+        Some(self)
+    }
+
+    fn dead_letters(&self) -> Option<&dyn DeadLetterStore> {
+        Some(self)
+    }
+
+    fn wishes(&self) -> Option<&dyn WishStore> {
         Some(self)
     }
 }
