@@ -22,11 +22,13 @@ grant insert (tenant, stream_id, version, type), update (version, type, archived
 grant select on all tables in schema :"schema" to :"reader";
 alter default privileges in schema :"schema" grant select on tables to :"reader";
 
--- daemon: reads the log, writes views, progress and messages, marks events as skipped, rings for itself. Tables of views that
--- come later are covered as well. Where projections append events, make it a member of the appender's role.
+-- daemon: reads the log, writes views, progress, messages, dead letters and wishes, marks events as skipped, rings for itself.
+-- Tables of views that come later are covered as well. Where projections append events, make it a member of the appender's
+-- role. Whoever decides about dead letters or has shards stand still needs no more than the last two tables to write to.
 grant select on all tables in schema :"schema" to :"daemon";
 grant insert, update on :"schema".progress, :"schema".outbox to :"daemon";
 grant usage on sequence :"schema".outbox_position_seq to :"daemon";
+grant insert, update, delete on :"schema".parked_events, :"schema".dead_letters, :"schema".wishes to :"daemon";
 grant update (skipped) on :"schema".events to :"daemon";
 grant insert on :"schema".incarnation to :"daemon";
 grant update on sequence :"schema".bell to :"daemon";

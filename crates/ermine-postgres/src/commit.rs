@@ -1,4 +1,4 @@
-//! Committing a batch: operations and progress in one transaction and one round trip.
+//! Committing a batch: operations, letters and progress in one transaction and one round trip.
 
 use ermine_core::{Error, ErrorKind, Result, ShardBatch};
 
@@ -6,6 +6,7 @@ use crate::{
     Store,
     error::Effect,
     job::{self, Job, Param},
+    letters,
     operations::{self, Absent},
 };
 
@@ -22,12 +23,13 @@ impl Store {
             None => format!("committing at {} of {}", batch.from, batch.shard),
         };
         let mut jobs = vec![self.advance(batch)];
+        jobs.extend(letters::jobs(self, batch));
         jobs.extend(operations::jobs(self, &batch.operations, Absent::new())?);
         let loan = self.loan().await.map_err(|err| err.context(doing()))?;
         let ready = job::prepare(&loan, &jobs).await;
         let ready = ready.map_err(|fault| fault.into_error(doing(), Effect::Reads))?;
         let answer = job::transact(&loan, self.inner.sql.begin_batch.text(), &jobs, &ready).await;
-        answer.map(drop).map_err(|failed| refusal(failed.into_error(doing(), &jobs), batch))
+        answer.map(drop).map_err(|failed| refusal(failed.into_batch_error(doing(), &jobs), batch))
     }
 
     fn advance<'a>(&self, batch: &'a ShardBatch) -> Job<'a> {

@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ermine_core::Value;
@@ -16,7 +16,14 @@ use postgres_types::{ToSql, Type};
 use tokio::{task::JoinSet, time::timeout};
 use tokio_postgres::{Client, Row, Statement};
 
-use crate::{connect::Opened, error::Fault, sql::Sql, value::Untyped};
+use crate::{
+    connect::Opened,
+    error::Fault,
+    question::{LONG, Question},
+    silences::{Silences, Trust},
+    sql::Sql,
+    value::Untyped,
+};
 
 /// The parameters of a statement.
 pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -30,6 +37,9 @@ pub(crate) struct Connection {
     /// No named statements, because a pooler may give each of them another session.
     unnamed: bool,
     answer_timeout: Duration,
+    /// When the server has last said something.
+    heard: Mutex<Instant>,
+    silences: Arc<Silences>,
     _driver: JoinSet<()>,
 }
 
@@ -46,7 +56,12 @@ pub(crate) enum Ready {
 const STRANGERS_MAX: usize = 100;
 
 impl Connection {
-    pub(crate) fn new(opened: Opened, unnamed: bool, answer_timeout: Duration) -> Self {
+    pub(crate) fn new(
+        opened: Opened,
+        unnamed: bool,
+        answer_timeout: Duration,
+        silences: Arc<Silences>,
+    ) -> Self {
         let mut driver = JoinSet::new();
         driver.spawn(opened.driver.run());
         Self {
@@ -56,6 +71,8 @@ impl Connection {
             tainted: AtomicBool::new(false),
             unnamed,
             answer_timeout,
+            heard: Mutex::new(Instant::now()),
+            silences,
             _driver: driver,
         }
     }
@@ -67,6 +84,41 @@ impl Connection {
     /// Whether this session must not be given to anybody again.
     pub(crate) fn is_broken(&self) -> bool {
         self.tainted.load(Ordering::Relaxed) || self.client.is_closed()
+    }
+
+    /// Whether this session can be given to somebody. One of which nothing has been heard since another fell silent is asked.
+    pub(crate) async fn is_usable(&self) -> bool {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.silences.trust(heard) {
+            _ if self.is_broken() => false,
+            Trust::Full => true,
+            Trust::Lost => false,
+            Trust::None => {
+                let asked = Instant::now();
+                let answer = self.answer_within(LONG, self.client.check_connection()).await;
+                if matches!(answer, Err(Fault::Silence(_))) {
+                    self.silences.over_check(asked);
+                }
+                answer.is_ok()
+            }
+        }
+    }
+
+    /// Takes the session out of use.
+    pub(crate) fn retire(&mut self) {
+        *self.tainted.get_mut() = true;
+    }
+
+    fn ask(&self) -> Question<impl FnMut(Instant)> {
+        Question::ask(|asked| {
+            self.tainted.store(true, Ordering::Relaxed);
+            self.silences.over_work(asked);
+        })
+    }
+
+    fn hear(&self, question: Question<impl FnMut(Instant)>) {
+        question.answered();
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
     /// Until [`Taint::lift`] this session counts as broken: a future dropped in the middle leaves it so.
@@ -179,8 +231,12 @@ impl Connection {
         limit: Duration,
         work: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Fault> {
+        let question = self.ask();
         match timeout(limit, work).await {
-            Ok(answer) => answer.map_err(|error| self.judge(Fault::Driver(error))),
+            Ok(answer) => {
+                self.hear(question);
+                answer.map_err(|error| self.judge(Fault::Driver(error)))
+            }
             Err(_) => Err(self.judge(Fault::Silence(limit))),
         }
     }
@@ -190,8 +246,12 @@ impl Connection {
         &self,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
+        let question = self.ask();
         match timeout(self.answer_timeout, work).await {
-            Ok(answer) => answer,
+            Ok(answer) => {
+                self.hear(question);
+                answer
+            }
             Err(_) => Err(self.judge(Fault::Silence(self.answer_timeout)).into()),
         }
     }

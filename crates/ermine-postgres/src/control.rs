@@ -95,7 +95,7 @@ impl Control {
     /// Another session of the same kind, for whoever wants to compare.
     pub(crate) async fn second(&self) -> Result<Connection> {
         let opened = connect::open(&self.target, &self.session).await?;
-        Ok(Connection::new(opened, true, self.session.answer_timeout()))
+        Ok(Connection::new(opened, true, self.session.answer_timeout(), Arc::default()))
     }
 
     /// Replaces `line` by a new session.
@@ -108,14 +108,6 @@ impl Control {
             State::Down { .. } => true,
         })
         .await
-    }
-
-    /// Gives up a session that does not answer; the next call gets another.
-    pub(crate) fn give_up(&self, line: &Line) {
-        let is_current = matches!(&*self.shared.state.borrow(), State::Up(current) if current.id == line.id);
-        if is_current {
-            self.shared.renew.notify_one();
-        }
     }
 
     async fn outcome(
@@ -192,7 +184,8 @@ async fn keep_open(shared: Arc<Shared>, target: Target, session: Session, statem
 
 /// Serves one session until it ends.
 async fn serve(shared: &Shared, line: Line, mut driver: crate::connect::Driver) {
-    shared.state.send_replace(State::Up(Arc::new(line)));
+    let line = Arc::new(line);
+    shared.state.send_replace(State::Up(Arc::clone(&line)));
     // Whoever rang while nobody listened was not heard.
     shared.rang.notify_one();
     let rings = async {
@@ -205,6 +198,7 @@ async fn serve(shared: &Shared, line: Line, mut driver: crate::connect::Driver) 
     tokio::select! {
         () = rings => {}
         () = shared.renew.notified() => {}
+        () = line.fell_silent() => warn!("control connection fell silent, and is opened anew"),
     }
 }
 

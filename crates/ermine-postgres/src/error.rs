@@ -1,8 +1,11 @@
 //! What PostgreSQL's codes mean for Ermine: the one place that knows.
 
+mod passing;
+
 use std::{fmt, time::Duration};
 
 use ermine_core::{Epoch, Error, ErrorKind, EventId, Seq, StreamId, Uuid};
+pub(crate) use passing::is_passing;
 use tokio_postgres::error::{DbError, SqlState};
 
 /// What went wrong between us and the server.
@@ -58,6 +61,8 @@ fn describe(db: &DbError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 pub(crate) enum Effect {
     Reads,
     Writes,
+    /// It writes what a projection has made of events: what the server refuses of it is about one of these.
+    Commits,
 }
 
 impl Fault {
@@ -102,30 +107,39 @@ impl Fault {
     }
 
     /// The same for a statement of somebody else's, where what is missing is not a part of the store.
-    pub(crate) fn into_native_error(self, doing: impl Into<String>) -> Error {
+    pub(crate) fn into_native_error(self, doing: impl Into<String>, effect: Effect) -> Error {
         let kind = match self.code() {
             // Syntax, and names that nothing has.
             Some(code) if code.starts_with("42") && code != "42501" => ErrorKind::Configuration,
-            _ => self.kind(Effect::Writes),
+            _ => self.kind(effect),
         };
         Error::new(kind, doing).with_source(self)
     }
 
     fn kind(&self, effect: Effect) -> ErrorKind {
-        let lost = match effect {
-            Effect::Reads => ErrorKind::Transient,
-            Effect::Writes => ErrorKind::OutcomeUnknown,
-        };
-        let error = match self {
-            Self::Silence(_) => return lost,
-            Self::Driver(error) => error,
-        };
-        match error.as_db_error() {
-            Some(db) => kind_of(db, lost),
-            // Not from the server: a value that cannot be sent or read, or the connection.
-            None if is_connection_lost(error) => lost,
-            None => ErrorKind::Fatal,
+        match self {
+            Self::Silence(_) => effect.lost(),
+            Self::Driver(error) => kind(error, effect),
         }
+    }
+}
+
+impl Effect {
+    /// What it is when the connection is lost before the answer comes.
+    const fn lost(self) -> ErrorKind {
+        match self {
+            Self::Reads => ErrorKind::Transient,
+            Self::Writes | Self::Commits => ErrorKind::OutcomeUnknown,
+        }
+    }
+}
+
+fn kind(error: &tokio_postgres::Error, effect: Effect) -> ErrorKind {
+    match error.as_db_error() {
+        Some(db) => kind_of(db, effect),
+        // Not from the server: a value that cannot be sent or read, or the connection.
+        None if is_connection_lost(error) => effect.lost(),
+        None => ErrorKind::Fatal,
     }
 }
 
@@ -146,7 +160,7 @@ fn is_missing(code: &SqlState) -> bool {
 }
 
 /// The table of codes. Transient is a list of codes, not of classes.
-fn kind_of(db: &DbError, lost: ErrorKind) -> ErrorKind {
+fn kind_of(db: &DbError, effect: Effect) -> ErrorKind {
     let detail = || db.detail().and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
     let number = |field: &str| detail().and_then(|json| json.get(field)?.as_i64()).unwrap_or_default();
     match db.code().code() {
@@ -164,8 +178,8 @@ fn kind_of(db: &DbError, lost: ErrorKind) -> ErrorKind {
         }
         // The server ended the session: a commit may just have been done.
         // The session has ended or its connection is gone, so nobody knows whether a write was made.
-        "57P01" | "57P02" | "57P05" | "25P03" => lost,
-        code if code.starts_with("08") => lost,
+        "57P01" | "57P02" | "57P05" | "25P03" => effect.lost(),
+        code if code.starts_with("08") => effect.lost(),
         "40001" | "40P01" | "55006" | "55P03" | "57P03" | "57014" | "58000" | "58030" => ErrorKind::Transient,
         code if code.starts_with("53") => ErrorKind::Transient,
         // A statement that no longer fits its table; the next session prepares it anew.
@@ -174,11 +188,18 @@ fn kind_of(db: &DbError, lost: ErrorKind) -> ErrorKind {
         "42P01" | "42883" | "3F000" | "42501" | "25006" => ErrorKind::Refused,
         "28000" | "28P01" | "3D000" => ErrorKind::Configuration,
         "23505" if db.constraint() == Some("events_tenant_stream_id_version_key") => ErrorKind::Refused,
+        code if effect == Effect::Commits && is_refusal(code) => ErrorKind::Rejected,
         // A view without a member that its column must have, or with one that does not fit.
         "23502" => ErrorKind::Serialization { seq: None },
         code if code.starts_with("22") => ErrorKind::Serialization { seq: None },
         _ => ErrorKind::Fatal,
     }
+}
+
+/// Values that do not fit, constraints, limits of the server, and what functions and triggers raise: the same would be refused
+/// again.
+fn is_refusal(code: &str) -> bool {
+    ["22", "23", "44", "54", "P0"].iter().any(|class| code.starts_with(class))
 }
 
 fn archived(detail: Option<&serde_json::Value>) -> ErrorKind {

@@ -7,10 +7,7 @@ use ermine_core::{
 };
 use tokio_postgres::Row;
 
-use crate::{
-    MarkStrategy, Store,
-    error::{Effect, Fault},
-};
+use crate::{MarkStrategy, Store, error::Effect};
 
 #[async_trait]
 impl HighWaterSource for Store {
@@ -21,12 +18,8 @@ impl HighWaterSource for Store {
             Bell::Leave => (None, None),
             Bell::Silence => (None, line.armed()),
         };
-        let row = line.observe(arm, silence).await.map_err(|fault| {
-            if matches!(fault, Fault::Silence(_)) {
-                self.inner.control.give_up(&line);
-            }
-            fault.into_error("observing the log", Effect::Reads)
-        })?;
+        let row = line.observe(arm, silence).await;
+        let row = row.map_err(|fault| fault.into_error("observing the log", Effect::Reads))?;
         match observation(&row, self.inner.strategy) {
             Ok((observation, armed)) => {
                 if let Some(value) = armed {

@@ -68,11 +68,21 @@ pub(crate) struct Failed {
 impl Failed {
     /// As an error; one of a native statement names the statement.
     pub(crate) fn into_error(self, doing: String, jobs: &[Job<'_>]) -> Error {
+        self.of(Effect::Writes, doing, jobs)
+    }
+
+    /// The same where the jobs are the batch of a shard.
+    pub(crate) fn into_batch_error(self, doing: String, jobs: &[Job<'_>]) -> Error {
+        self.of(Effect::Commits, doing, jobs)
+    }
+
+    fn of(self, effect: Effect, doing: String, jobs: &[Job<'_>]) -> Error {
         match self.job.and_then(|job| jobs.get(job)).map(|job| &job.text) {
             Some(Text::Native(_, native)) => {
-                self.fault.into_native_error(format!("{doing}: {}", native::shown(&native.statement)))
+                let doing = format!("{doing}: {}", native::shown(&native.statement));
+                self.fault.into_native_error(doing, effect)
             }
-            _ => self.fault.into_error(doing, Effect::Writes),
+            _ => self.fault.into_error(doing, effect),
         }
     }
 }

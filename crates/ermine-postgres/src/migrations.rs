@@ -34,6 +34,7 @@ pub(crate) const ALL: &[Migration] = migrations! {
     11 "0011_grants",
     12 "0012_recorded_at",
     13 "0013_append_with_view",
+    14 "0014_dead_letters",
 };
 
 /// Steps that take long on a large store, each in a transaction of its own: so nobody waits for more than it locks itself.

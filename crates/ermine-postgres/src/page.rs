@@ -1,6 +1,7 @@
 //! Reading events: small pages by a prepared query, large ones by COPY.
 
 mod builder;
+mod by_number;
 mod copy;
 mod locate;
 mod row;
@@ -9,6 +10,7 @@ use std::{num::NonZeroUsize, pin::pin};
 
 use async_trait::async_trait;
 use builder::Builder;
+pub(crate) use by_number::by_number;
 use ermine_core::{
     Error, Event, EventPage, LogEntry, LogPoint, PageRequest, Result, SmolStr, StreamHeads, StreamId,
     StreamType, TenantId, TypeName, Version, ports::EventReader,

@@ -18,6 +18,7 @@ use crate::{
     connect,
     connection::Connection,
     error::ConnectFailure,
+    silences::Silences,
     target::{Session, Target},
 };
 
@@ -26,6 +27,7 @@ use crate::{
 pub(crate) struct Manager {
     target: Target,
     session: Session,
+    silences: Arc<Silences>,
 }
 
 impl ManageConnection for Manager {
@@ -35,7 +37,8 @@ impl ManageConnection for Manager {
     async fn connect(&self) -> Result<Connection, ConnectFailure> {
         let opened =
             connect::open(&self.target, &self.session).await.map_err(|err| ConnectFailure::of(&err))?;
-        Ok(Connection::new(opened, self.session.behind_pooler, self.session.answer_timeout()))
+        let (unnamed, answer_timeout) = (self.session.behind_pooler, self.session.answer_timeout());
+        Ok(Connection::new(opened, unnamed, answer_timeout, self.silences.clone()))
     }
 
     /// Never called: asking the server costs a round trip per statement, and proves nothing about the next moment.
@@ -71,7 +74,7 @@ impl Pool {
             .idle_timeout(Some(Duration::from_secs(600)))
             .max_lifetime(Some(Duration::from_secs(3600)))
             .error_sink(Box::new(failures.clone()))
-            .build_unchecked(Manager { target, session });
+            .build_unchecked(Manager { target, session, silences: Arc::default() });
         Self { inner, failures, wait }
     }
 
@@ -90,9 +93,9 @@ impl Pool {
                 },
             };
             match loan {
+                Ok(Ok(loan)) if loan.is_usable().await => return Ok(loan),
                 // A session that died while nobody used it; dropping it makes room for another.
-                Ok(Ok(loan)) if loan.is_broken() => drop(loan),
-                Ok(Ok(loan)) => return Ok(loan),
+                Ok(Ok(mut loan)) => loan.retire(),
                 Ok(Err(_)) | Err(_) => return Err(self.exhausted()),
             }
         }

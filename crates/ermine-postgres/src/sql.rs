@@ -64,13 +64,16 @@ statements! {
     begin_append [TEXT_ARRAY, TEXT_ARRAY, INT8_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, INT4_ARRAY, UUID_ARRAY, BOOL];
     begin_batch [];
     check_store [];
+    clear_wishes [TEXT_ARRAY];
     copy_page [];
     copy_page_filtered [];
     copy_page_of_type [];
+    count_letters [];
     explain [];
     explain_holders [];
     high_water [INT8, INT8];
     high_water_holders [INT8, INT8];
+    letters [];
     load_page [INT8, INT8, INT8, UUID];
     load_page_filtered [INT8, INT8, INT8, UUID, TEXT_ARRAY, TEXT_ARRAY];
     load_page_of_type [INT8, INT8, INT8, UUID, TEXT_ARRAY, TEXT_ARRAY, TEXT];
@@ -83,13 +86,24 @@ statements! {
     migration_record [INT4, TEXT, UUID];
     migrations_applied [];
     migrations_create [];
+    park_events [TEXT, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, INT8_ARRAY];
+    parked_events [TEXT, TEXT, TEXT, TEXT, INT8, INT8];
+    parked_keys [TEXT];
     pending_messages [INT8];
     place_shard [TEXT, INT8];
     publish [UUID_ARRAY, TEXT_ARRAY, INT8_ARRAY, TEXT_ARRAY, TEXT_ARRAY, JSON_ARRAY];
+    purge_letters [TIMESTAMPTZ];
+    put_letters [TEXT_ARRAY, INT8_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, INT8_ARRAY,
+        TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, INT8_ARRAY, TIMESTAMPTZ_ARRAY, TIMESTAMPTZ_ARRAY, TEXT_ARRAY,
+        TEXT_ARRAY, TEXT_ARRAY, TIMESTAMPTZ_ARRAY];
+    put_wish [TEXT, TEXT, TEXT, TIMESTAMPTZ, TIMESTAMPTZ];
+    read_events [INT8_ARRAY];
     read_head [TEXT, TEXT];
     read_heads [TEXT_ARRAY, TEXT_ARRAY];
     read_progress [];
     read_stream [TEXT, TEXT, INT8, INT8];
+    release_events [TEXT, TEXT_ARRAY, TEXT_ARRAY, TEXT_ARRAY, INT8_ARRAY];
+    request_letters [];
     reset [];
     settle_messages [UUID_ARRAY];
     skip_events [INT8_ARRAY, TEXT];
@@ -99,6 +113,7 @@ statements! {
     take_shards [TEXT_ARRAY];
     view_register [TEXT, INT8, INT8, TEXT];
     view_relations [TEXT_ARRAY];
+    wishes [];
 }
 
 /// Leaves out the header and fills in the schema and `more`, in one pass, so that nothing that was filled in is looked at

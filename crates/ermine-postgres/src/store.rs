@@ -5,7 +5,7 @@ use ermine_core::{Result, ViewTable, ports};
 use crate::{
     MarkStrategy, PostgresOptions, SchemaName,
     control::{self, Control, Line},
-    native,
+    error, native,
     pool::{Loan, Pool},
     sql::Statements,
     target::Target,
@@ -119,6 +119,18 @@ impl ports::Store for Store {
 
     fn outbox(&self) -> Option<&dyn ports::Outbox> {
         Some(self)
+    }
+
+    fn dead_letters(&self) -> Option<&dyn ports::DeadLetterStore> {
+        Some(self)
+    }
+
+    fn wishes(&self) -> Option<&dyn ports::WishStore> {
+        Some(self)
+    }
+
+    fn is_passing(&self, error: &(dyn std::error::Error + 'static)) -> bool {
+        error::is_passing(error)
     }
 }
 

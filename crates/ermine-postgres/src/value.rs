@@ -1,6 +1,10 @@
 //! Values on the wire: JSON without parsing it, and values whose type the server finds out.
 
-use std::{borrow::Borrow, error::Error, fmt::Debug};
+use std::{
+    borrow::{Borrow, Cow},
+    error::Error,
+    fmt::Debug,
+};
 
 use bytes::{BufMut, BytesMut};
 use ermine_core::{Body, Timestamp, Value};
@@ -134,6 +138,16 @@ fn microseconds(at: Timestamp) -> String {
     format!("{at:.6}")
 }
 
+/// The same moment as it comes back from a column.
+pub(crate) fn to_micros(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
+}
+
+/// The same text with another mark in place of every NUL, which no text of the server can hold.
+pub(crate) fn without_nul(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,5 +171,17 @@ mod tests {
         assert_eq!(text("it's").unwrap(), "it's");
         let at: Timestamp = "2026-01-31T12:00:00.1234567Z".parse().unwrap();
         assert_eq!(text(at).unwrap(), "2026-01-31T12:00:00.123456Z");
+    }
+
+    #[test]
+    fn a_text_with_nul_characters_can_be_written() {
+        assert_eq!(without_nul("a\0b\0"), "a\u{fffd}b\u{fffd}");
+        assert!(matches!(without_nul("a\u{fffd}b"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn what_is_smaller_than_a_microsecond_is_cut_off() {
+        let at: Timestamp = "2026-01-31T12:00:00.123456789Z".parse().unwrap();
+        assert_eq!(to_micros(at).to_string(), "2026-01-31T12:00:00.123456Z");
     }
 }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use ermine_core::{Error, ErrorKind, Result};
-use tokio::time::timeout;
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
 use tokio_postgres::{Client, Row, Statement};
 
 use super::Statements;
@@ -14,6 +17,7 @@ use crate::{
     connect::{self, Driver},
     connection::Params,
     error::{ConnectFailure, Effect, Fault},
+    question::Question,
     sql::Sql,
     target::{Session, Target},
 };
@@ -32,6 +36,8 @@ pub(crate) struct Line {
     armed: AtomicI64,
     /// Whether its server process was seen to serve nobody else.
     alone: AtomicBool,
+    /// Told when it does not answer any more.
+    silence: Notify,
 }
 
 pub(super) fn next_id() -> u64 {
@@ -54,11 +60,14 @@ pub(super) async fn open(
         ready: Err(ConnectFailure::of(&Error::transient("this session is being opened"))),
         armed: AtomicI64::new(0),
         alone: AtomicBool::new(false),
+        silence: Notify::new(),
     };
     let ready = {
         let mut preparing = pin!(line.prepare(target, statements));
         tokio::select! {
             ready = &mut preparing => ready,
+            // What has been opened in time has to be made ready in time as well.
+            () = sleep(session.connect_timeout) => Err(Error::transient("the control connection fell silent while it was opened")),
             () = drain(&mut driver) => Err(Error::transient("the control connection was lost while it was opened")),
         }
     };
@@ -122,10 +131,7 @@ impl Line {
         };
         // It takes no lock that anybody keeps, so a long silence is a lost connection.
         let limit = self.answer_timeout.min(OBSERVE_WITHIN);
-        match timeout(limit, self.client.query_one(statement, &[&arm, &silence])).await {
-            Ok(answer) => answer.map_err(Fault::Driver),
-            Err(_) => Err(Fault::Silence(limit)),
-        }
+        self.answer_within(limit, self.client.query_one(statement, &[&arm, &silence])).await
     }
 
     pub(crate) async fn query_once(&self, sql: &Sql) -> Result<Vec<Row>, Fault> {
@@ -141,9 +147,21 @@ impl Line {
         &self,
         work: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Fault> {
-        match timeout(self.answer_timeout, work).await {
-            Ok(answer) => answer.map_err(Fault::Driver),
-            Err(_) => Err(Fault::Silence(self.answer_timeout)),
+        self.answer_within(self.answer_timeout, work).await
+    }
+
+    async fn answer_within<T>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Fault> {
+        let question = Question::ask(|_| self.silence.notify_one());
+        match timeout(limit, work).await {
+            Ok(answer) => {
+                question.answered();
+                answer.map_err(Fault::Driver)
+            }
+            Err(_) => Err(Fault::Silence(limit)),
         }
     }
 
@@ -153,6 +171,11 @@ impl Line {
 
     pub(crate) fn was_seen_alone(&self) {
         self.alone.store(true, Ordering::Relaxed);
+    }
+
+    /// Comes back when this session does not answer any more.
+    pub(super) async fn fell_silent(&self) {
+        self.silence.notified().await;
     }
 
     pub(crate) fn armed(&self) -> Option<i64> {

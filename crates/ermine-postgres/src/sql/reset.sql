@@ -9,10 +9,12 @@ begin
   into views
   from {schema}.projections p
   where to_regclass(format('%I.%I', {schema_literal}, p.table_name)) is not null;
-  execute 'lock table {schema}.progress, {schema}.streams' || views || ', {schema}.events, {schema}.outbox '
+  execute 'lock table {schema}.progress, {schema}.dead_letters, {schema}.parked_events, {schema}.streams' || views
+    || ', {schema}.events, {schema}.outbox, {schema}.wishes '
     'in access exclusive mode';
   alter table {schema}.events disable trigger ermine_no_truncate;
-  execute 'truncate {schema}.events, {schema}.streams, {schema}.progress, {schema}.outbox' || views || ' restart identity';
+  execute 'truncate {schema}.events, {schema}.streams, {schema}.progress, {schema}.outbox, {schema}.dead_letters, '
+    '{schema}.parked_events, {schema}.wishes' || views || ' restart identity';
   alter table {schema}.events enable always trigger ermine_no_truncate;
   delete from {schema}.incarnation;
   insert into {schema}.incarnation default values;

@@ -137,6 +137,20 @@ mod crash {
     }
 
     #[test]
+    fn letters_and_progress_survive_a_restart_together() {
+        ermine_conformance::run("letters", "letters_and_progress_become_visible_together", Own::new);
+    }
+
+    #[test]
+    fn a_wish_survives_a_restart() {
+        ermine_conformance::run(
+            "wishes",
+            "a_wish_takes_the_place_of_the_earlier_and_survives_a_restart",
+            Own::new,
+        );
+    }
+
+    #[test]
     fn the_incarnation_changes_with_a_loss_and_stays_otherwise() {
         ermine_conformance::run(
             "highwater",

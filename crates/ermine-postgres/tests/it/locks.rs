@@ -1,14 +1,16 @@
 //! Locks are taken in one order, so that those who want the same ones wait for each other and never in a circle.
 
 use ermine_core::{
-    AppendBatch, Operation, Result, ViewPin,
-    ports::{EventAppender, Outbox, Registration, SchemaAdmin},
+    AppendBatch, DeadLetter, LetterChanges, LetterQuery, LetterRequest, LetterState, Operation, Result,
+    Timestamp, ViewPin,
+    ports::{DeadLetterStore, EventAppender, Outbox, Registration, SchemaAdmin, WishStore},
 };
 use ermine_testkit::pg::OwnedClient;
 use tokio::task::JoinSet;
 
 use crate::{
     common::{DEADLINE, Fixture, batch, key, publish, table},
+    letters::{self, letter},
     worker::Worker,
 };
 
@@ -98,6 +100,55 @@ async fn messages_are_locked_in_the_order_of_their_ids() {
     let wanted: Vec<_> = messages.iter().rev().map(id).collect();
     let found: Vec<_> = pending.iter().map(|message| message.id).collect();
     assert_eq!(found, wanted, "they are given in the order of the batch all the same");
+}
+
+#[tokio::test]
+async fn dead_letters_are_locked_in_the_order_of_their_ids() {
+    let it = Fixture::new().await;
+    let worker = Worker::take(&it.store).await;
+    let replayed = LetterState::Replayed { at: Timestamp::UNIX_EPOCH };
+    let letters: Vec<_> =
+        (1..=3).rev().map(|seq| DeadLetter { state: replayed.clone(), ..letter(seq, None) }).collect();
+    let changes = LetterChanges { letters, ..LetterChanges::default() };
+    let lock = |seq: u64| format!("select from ermine.dead_letters where seq = {seq} for update");
+    worker.commit_to(0, Vec::new(), changes.clone()).await.unwrap();
+    // So that they lie in the table in another order than in the index.
+    let shuffle = "cluster ermine.dead_letters using dead_letters_pkey; \
+                   update ermine.dead_letters set attempts = 4 where seq = 1";
+
+    let store = it.store.clone();
+    let purge = async move { store.purge_letters(Timestamp::now()).await.map(drop) };
+    let reopened =
+        LetterChanges { letters: vec![letter(3, None), letter(2, None), letter(1, None)], ..changes };
+    let commit = async move { worker.commit_to(0, Vec::new(), reopened).await };
+    takes_in_order(&it, &lock(1), &lock(3), commit).await;
+    let store = it.store.clone();
+    let retry = LetterRequest::Retry { by: "ada".into() };
+    let request = async move { store.request(LetterQuery::default(), retry).await.map(drop) };
+    it.sql().await.batch_execute(shuffle).await.unwrap();
+    takes_in_order(&it, &lock(1), &lock(3), request).await;
+    it.sql()
+        .await
+        .batch_execute("update ermine.dead_letters set settled_at = first_at, status = 'replayed'")
+        .await
+        .unwrap();
+    it.sql().await.batch_execute(shuffle).await.unwrap();
+    takes_in_order(&it, &lock(1), &lock(3), purge).await;
+    assert_eq!(it.store.count_letters(LetterQuery::default()).await.unwrap(), 0, "all of them were locked");
+}
+
+#[tokio::test]
+async fn wishes_are_locked_in_the_order_of_their_shards() {
+    let it = Fixture::new().await;
+    for shard in ["C:All", "A:All", "B:All"] {
+        it.store.put_wish(letters::wish(shard)).await.unwrap();
+    }
+    let store = it.store.clone();
+    let shards = ["C:All", "B:All", "A:All"].map(|shard| shard.parse().unwrap());
+    let clear = async move { store.clear_wishes(&shards).await.map(drop) };
+    let lock = |shard: &str| format!("select from ermine.wishes where shard = '{shard}' for update");
+    takes_in_order(&it, &lock("A:All"), &lock("C:All"), clear).await;
+    assert_eq!(it.store.wishes().await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ async fn twenty_nodes_migrate_at_once() {
     }
     let sql = "select (select count(*) from ermine.migrations), (select count(*) from ermine.projections), (select count(*) from ermine.store)";
     let row = database.connect().await.query_one(sql, &[]).await.unwrap();
-    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1), row.get::<_, i64>(2)), (13, 4, 1));
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1), row.get::<_, i64>(2)), (14, 4, 1));
 }
 
 #[tokio::test]
@@ -50,14 +50,14 @@ async fn stores_of_one_database_have_lock_classes_of_their_own() {
 async fn a_store_newer_than_the_code_is_refused() {
     let it = Fixture::new().await;
     let sql =
-        "insert into ermine.migrations (number, name, checksum) values (14, '0014_later', gen_random_uuid())";
+        "insert into ermine.migrations (number, name, checksum) values (15, '0015_later', gen_random_uuid())";
     it.sql().await.batch_execute(sql).await.unwrap();
     for refused in [it.store.migrate(&registration()).await, it.store.check(&registration()).await.map(drop)]
     {
         let refused = refused.unwrap_err();
         assert_eq!(*refused.kind(), ErrorKind::Refused);
         assert!(
-            refused.chain().contains("migration 14 (0014_later): update the application"),
+            refused.chain().contains("migration 15 (0015_later): update the application"),
             "{}",
             refused.chain()
         );

@@ -77,13 +77,9 @@ async fn an_error_names_the_statement_and_takes_the_batch_with_it() {
     let worker = Worker::take(&it.store).await;
     for (statement, parameters, kind, told) in [
         ("update {table} set nothing = 1", vec![], ErrorKind::Configuration, "column \"nothing\""),
-        ("select 1 / $1::int", vec![0.into()], ErrorKind::Serialization { seq: None }, "division by zero"),
-        (
-            "delete from {table} where version = $1",
-            vec!["x".into()],
-            ErrorKind::Serialization { seq: None },
-            "\"x\"",
-        ),
+        ("select 1 / $1::int", vec![0.into()], ErrorKind::Rejected, "division by zero"),
+        ("delete from {table} where version = $1", vec!["x".into()], ErrorKind::Rejected, "\"x\""),
+        ("do $$ begin raise exception 'not today'; end $$", vec![], ErrorKind::Rejected, "not today"),
         ("insert into nowhere values (1)", vec![], ErrorKind::Configuration, "\"nowhere\""),
     ] {
         let fine = native("select 1", []);

@@ -1,12 +1,13 @@
 use ermine_core::{
-    ErrorKind, EventRange, ExpectedVersion, PageRequest, Seq,
-    ports::{EventReader, SchemaAdmin, ViewStore},
+    ErrorKind, EventRange, ExpectedVersion, LetterQuery, PageRequest, Seq,
+    ports::{DeadLetterStore, EventReader, SchemaAdmin, ViewStore, WishStore},
 };
 
 use tokio::task::JoinSet;
 
 use crate::{
     common::{DEADLINE, Fixture, append, key, last_and_mark, names, registration, table},
+    letters,
     worker::{Worker, put},
 };
 
@@ -15,12 +16,16 @@ async fn a_reset_store_begins_anew_and_keeps_its_promises() {
     let it = Fixture::new().await;
     append(&it.store, "s", ExpectedVersion::Any, 3).await.unwrap();
     let worker = Worker::take(&it.store).await;
-    worker.commit(vec![put(&table(), "a", "1")]).await.unwrap();
+    worker.commit_to(3, vec![put(&table(), "a", "1")], letters::one_of_each()).await.unwrap();
+    it.store.put_wish(letters::wish("Trip:All")).await.unwrap();
     let before = it.observe().await.incarnation;
     it.store.reset(&registration()).await.unwrap();
     it.store.check(&registration()).await.unwrap();
     assert_eq!(last_and_mark(&it.observe().await), (0, 0));
     assert_eq!(it.store.load_views(&table(), &[key("a")]).await.unwrap(), [None]);
+    assert_eq!(it.store.count_letters(LetterQuery::default()).await.unwrap(), 0);
+    assert_eq!(it.store.parked_keys(&worker.shard).await.unwrap(), []);
+    assert_eq!(it.store.wishes().await.unwrap(), []);
     let first = append(&it.store, "s", ExpectedVersion::NoStream, 1).await.unwrap();
     assert_eq!(first.position.seq().get(), 1, "numbers begin at 1");
     let page = PageRequest {

@@ -1,13 +1,17 @@
 //! The roles of `roles.sql`, each doing its work and failing at what is not its.
 
 use ermine_core::{
-    Bell, ErrorKind, EventFilter, ExpectedVersion, Observe, Seq, ShardBatch, ShardName,
-    ports::{HighWaterSource, ProgressStore, SchemaAdmin, ViewStore},
+    Bell, ErrorKind, EventFilter, ExpectedVersion, LetterQuery, LetterRequest, Observe, Seq, ShardBatch,
+    ShardName, Timestamp,
+    ports::{DeadLetterStore, HighWaterSource, ProgressStore, SchemaAdmin, ViewStore, WishStore},
 };
 use ermine_postgres::Store;
 use ermine_testkit::pg::TestDatabase;
 
-use crate::common::{Fixture, LEAVE, append, names, page, publish, registration, store_operation, table};
+use crate::{
+    common::{Fixture, LEAVE, append, names, page, publish, registration, store_operation, table},
+    letters,
+};
 
 /// Tells the roles of one database from those of others.
 pub(crate) fn suffix(database: &TestDatabase) -> String {
@@ -94,6 +98,27 @@ async fn each_role_can_do_its_work_and_no_more() {
         ..ShardBatch::new(shard, taken.epoch, incarnation, Seq::ZERO, Seq::new(6))
     };
     daemon.commit(batch.clone()).await.unwrap();
+    let again = ShardBatch {
+        from: Seq::new(6),
+        operations: Vec::new(),
+        letters: letters::one_of_each(),
+        ..batch.clone()
+    };
+    daemon.commit(again.clone()).await.unwrap();
+    daemon.commit(ShardBatch { letters: letters::none_waiting(), ..again }).await.unwrap();
+    let retry = || LetterRequest::Retry { by: "ada".into() };
+    assert_eq!(daemon.request(LetterQuery::default(), retry()).await.unwrap(), 1);
+    assert_eq!(daemon.purge_letters(Timestamp::UNIX_EPOCH).await.unwrap(), 0);
+    daemon.put_wish(letters::wish("Trip:All")).await.unwrap();
+    assert_eq!(daemon.clear_wishes(&["Trip:All".parse().unwrap()]).await.unwrap(), 1);
+    assert_eq!(reader.letters(LetterQuery::default()).await.unwrap().len(), 1);
+    assert_eq!(reader.wishes().await.unwrap(), []);
+    for forbidden in [
+        reader.request(LetterQuery::default(), retry()).await.map(drop),
+        reader.put_wish(letters::wish("Trip:All")).await,
+    ] {
+        assert_eq!(*forbidden.unwrap_err().kind(), ErrorKind::Refused);
+    }
     let refused = append(&daemon, "trip-9", ExpectedVersion::Any, 1).await.unwrap_err();
     assert_eq!(*refused.kind(), ErrorKind::Refused);
     assert!(refused.chain().contains("the role lacks a privilege (roles.sql"), "{}", refused.chain());

@@ -1,9 +1,11 @@
 //! A store of an older version of Ermine, brought to this one.
 
 use ermine_core::{
-    ExpectedVersion, FieldIndex, FieldKind, ProjectionName, Seq, TenantId, Uuid, Version, ViewTable, field,
+    ExpectedVersion, FieldIndex, FieldKind, ProjectionName, Seq, TenantId, Timestamp, Uuid, Version,
+    ViewTable, field,
     ports::{
-        EventReader, Outbox, ProgressStore, Registration, SchemaAdmin, StreamAdmin, TableSpec, ViewStore,
+        DeadLetterStore, EventReader, Outbox, ProgressStore, Registration, SchemaAdmin, StreamAdmin,
+        TableSpec, ViewStore, WishStore,
     },
 };
 use ermine_postgres::Store;
@@ -11,7 +13,7 @@ use ermine_testkit::pg::{OwnedClient, TestDatabase};
 
 use crate::{
     common::{append, batch, key, publish},
-    roles,
+    letters, roles,
     worker::{Worker, put},
 };
 
@@ -160,6 +162,11 @@ async fn roles_of_the_first_version_can_still_do_their_work() {
     worker.commit(vec![put(&trips(), "b", "{}"), publish("a message")]).await.unwrap();
     let messages = daemon.pending_messages(9.try_into().unwrap()).await.unwrap();
     daemon.settle_messages(&[messages[0].id]).await.unwrap();
+    worker.commit_to(1, Vec::new(), letters::one_of_each()).await.unwrap();
+    daemon.put_wish(letters::wish("Trip:All")).await.unwrap();
+    assert_eq!(daemon.parked_keys(&worker.shard).await.unwrap().len(), 1);
+    assert_eq!(daemon.purge_letters(Timestamp::UNIX_EPOCH).await.unwrap(), 0);
+    assert_eq!(daemon.clear_wishes(std::slice::from_ref(&worker.shard)).await.unwrap(), 1);
     assert_eq!(reader.load_views(&trips(), &[key("b")]).await.unwrap().len(), 1);
     drop((appender, reader, daemon, worker, old_node));
     roles::drop_roles(&database, &suffix).await;

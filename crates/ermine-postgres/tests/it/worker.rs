@@ -1,7 +1,8 @@
 //! A shard that commits whatever it is given.
 
 use ermine_core::{
-    Body, Epoch, Incarnation, Operation, Result, Seq, ShardBatch, ShardName, StoredView, Version, ViewTable,
+    Body, Epoch, Incarnation, LetterChanges, Operation, Result, Seq, ShardBatch, ShardName, StoredView,
+    Version, ViewTable,
     ports::{HighWaterSource, ProgressStore, ViewStore},
 };
 use ermine_postgres::Store;
@@ -27,6 +28,18 @@ impl Worker {
     pub(crate) async fn commit(&self, operations: Vec<Operation>) -> Result<()> {
         let batch = ShardBatch::new(self.shard.clone(), self.epoch, self.incarnation, Seq::ZERO, Seq::ZERO);
         self.store.commit(ShardBatch { operations, ..batch }).await
+    }
+
+    /// Commits from the beginning of the log to `to`.
+    pub(crate) async fn commit_to(
+        &self,
+        to: u64,
+        operations: Vec<Operation>,
+        letters: LetterChanges,
+    ) -> Result<()> {
+        let batch =
+            ShardBatch::new(self.shard.clone(), self.epoch, self.incarnation, Seq::ZERO, Seq::new(to));
+        self.store.commit(ShardBatch { operations, letters, ..batch }).await
     }
 }
 

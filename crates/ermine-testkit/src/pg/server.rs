@@ -2,7 +2,6 @@
 
 use std::{
     fs, io,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{self, Child},
     sync::atomic::{AtomicU16, Ordering},
@@ -17,7 +16,10 @@ use super::{
     install,
     launch::{self, Launch},
 };
-use crate::sys::{self, Signal};
+use crate::{
+    port,
+    sys::{self, Signal},
+};
 
 /// Covers recovery after a crash on a machine that is busy compiling.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -69,7 +71,7 @@ impl OwnServer {
         let create = tokio::task::spawn_blocking(create_data_dir);
         let launch =
             create.await.expect("initdb is not cancelled").unwrap_or_else(|err| panic!("own server: {err}"));
-        let port = settings.tcp.then(free_port);
+        let port = settings.tcp.then(port::free);
         let mut socket = Address::socket(&launch.run);
         socket.port = port.unwrap_or(socket.port); // it names the socket as well
         let settings = with_defaults(settings, port);
@@ -251,17 +253,4 @@ fn remove_leftovers(prefix: &str) {
             let _ = account::remove_dir(&entry.path());
         }
     }
-}
-
-/// A port that nobody listens on.
-///
-/// It is below those that the system hands out for outgoing connections: a client that keeps trying a stopped server
-/// could be given the server's own port, and then nobody can listen there.
-fn free_port() -> u16 {
-    const FIRST: u32 = 20_000;
-    const COUNT: u32 = 12_000;
-    let start = process::id().wrapping_mul(31);
-    let candidates = (0..COUNT).map(|n| FIRST + start.wrapping_add(n) % COUNT);
-    let mut ports = candidates.filter_map(|port| u16::try_from(port).ok());
-    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("some port is free")
 }
