@@ -5,8 +5,9 @@ mod writers;
 
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
+pub(crate) use application::Child;
+use application::Duty;
 pub use application::{Application, enter};
-use application::{Child, Duty};
 use ermine::{
     Ermine,
     core::{DaemonMode, Seq, ShardName},

@@ -42,7 +42,7 @@ impl NoteEvent {
         format!("{{\"bucket\":{}}}", bucket % BUCKETS)
     }
 
-    fn bucket(&self) -> u64 {
+    pub(crate) fn bucket(&self) -> u64 {
         let Self::Noted { bucket } = self;
         *bucket
     }
@@ -82,7 +82,8 @@ impl Trail {
         self
     }
 
-    fn with(trail: Option<Self>, event: &Recorded<NoteEvent>) -> Self {
+    /// The trail after an event that has a number, as all have that reach an async projection.
+    pub(crate) fn with<E>(trail: Option<Self>, event: &Recorded<E>) -> Self {
         let seq = event.seq().expect("an async projection sees numbered events").get();
         trail.unwrap_or_default().then(seq, event.version().get())
     }
@@ -126,7 +127,7 @@ pub fn project(builder: ErmineBuilder, prefix: &str) -> ErmineBuilder {
     ))
 }
 
-fn bucket_id(bucket: u64) -> String {
+pub(crate) fn bucket_id(bucket: u64) -> String {
     format!("bucket-{bucket}")
 }
 
@@ -135,14 +136,16 @@ fn bucket_id(bucket: u64) -> String {
 pub struct Log {
     /// The numbers of all known events.
     pub seqs: BTreeSet<u64>,
+    /// The numbers of all events.
+    pub numbers: BTreeSet<u64>,
     /// The ids of all events.
     pub ids: BTreeSet<uuid::Uuid>,
     /// Events of types that nobody knows.
     pub foreign: u64,
     /// The highest number of all.
     pub highest: u64,
-    streams: BTreeMap<String, Trail>,
-    buckets: BTreeMap<String, Trail>,
+    pub(crate) streams: BTreeMap<String, Trail>,
+    pub(crate) buckets: BTreeMap<String, Trail>,
 }
 
 impl Log {
@@ -163,6 +166,7 @@ impl Log {
         for row in &rows {
             let (seq, version) = (number(row.get(0)), number(row.get(1)));
             log.highest = seq;
+            log.numbers.insert(seq);
             log.ids.insert(row.get(5));
             if row.get::<_, &str>(3) != NOTE {
                 log.foreign += 1;
@@ -202,13 +206,13 @@ fn extend(trails: &mut BTreeMap<String, Trail>, id: String, seq: u64, version: u
     *trail = std::mem::take(trail).then(seq, version);
 }
 
-async fn views<A: Aggregate + DeserializeOwned>(host: &Ermine) -> Vec<(String, A)> {
+pub(crate) async fn views<A: Aggregate + DeserializeOwned>(host: &Ermine) -> Vec<(String, A)> {
     let query = host.query::<A>().unwrap_or_else(|err| panic!("views: {err:?}"));
     let all = query.all().await.unwrap_or_else(|err| panic!("views: {err:?}"));
     all.into_iter().map(|(id, view)| (id.to_string(), view)).collect()
 }
 
-fn differences(
+pub(crate) fn differences(
     what: &str,
     wanted: &BTreeMap<String, Trail>,
     stored: &BTreeMap<String, Trail>,

@@ -47,6 +47,8 @@ enum Task {
     Stress(PassOn),
     /// Kills backends, the server and the application at random moments
     Crash(PassOn),
+    /// Cuts, stalls and swallows connections, restarts the server, provokes deadlocks and more, for 30 minutes
+    Chaos(PassOn),
     /// Applies known-bad edits and fails when the tests accept one
     Mutants {
         /// Runs only those whose path contains this
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Task::Bench(PassOn { args }) => example("bench", &args),
         Task::Stress(PassOn { args }) => example("stress", &args),
         Task::Crash(PassOn { args }) => example("crash", &args),
+        Task::Chaos(PassOn { args }) => example("chaos", &args),
         Task::Mutants { filter } => mutants::run(filter.as_deref().unwrap_or_default()),
     };
     match done {

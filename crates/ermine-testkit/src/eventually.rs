@@ -1,11 +1,6 @@
 //! Waiting for a condition, with a deadline.
 
-use std::{
-    fmt::{Debug, Display},
-    future::Future,
-    panic::Location,
-    time::Duration,
-};
+use std::{fmt::Display, future::Future, panic::Location, time::Duration};
 
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -66,7 +61,7 @@ impl<T, E: Display> Outcome for Result<T, E> {
 /// # }
 /// ```
 #[track_caller]
-pub fn eventually<C, F, O>(deadline: Duration, mut condition: C) -> impl Future<Output = O::Value>
+pub fn eventually<C, F, O>(deadline: Duration, condition: C) -> impl Future<Output = O::Value>
 where
     C: FnMut() -> F,
     F: Future<Output = O>,
@@ -74,24 +69,29 @@ where
 {
     let caller = Location::caller();
     async move {
-        let end = Instant::now() + deadline;
-        let mut last = String::from("the condition has not answered at all");
-        loop {
-            match timeout_at(end, condition()).await.map(Outcome::settle) {
-                Ok(Ok(value)) => return value,
-                Ok(Err(missing)) => last = missing,
-                Err(_) => {
-                    give_up(caller, deadline, &format!("{last}, and the condition did not answer again"))
-                }
-            }
-            if Instant::now() + LOOK_EVERY > end {
-                give_up(caller, deadline, &last);
-            }
-            sleep(LOOK_EVERY).await;
-        }
+        let outcome = becomes(deadline, condition).await;
+        outcome.unwrap_or_else(|last| panic!("not so within {deadline:?} at {caller}: {last}"))
     }
 }
 
-fn give_up(caller: &Location<'_>, deadline: impl Debug, last: &str) -> ! {
-    panic!("not so within {deadline:?} at {caller}: {last}")
+/// The same for a caller that goes on when it does not hold: the error is the last answer.
+pub async fn becomes<C, F, O>(deadline: Duration, mut condition: C) -> Result<O::Value, String>
+where
+    C: FnMut() -> F,
+    F: Future<Output = O>,
+    O: Outcome,
+{
+    let end = Instant::now() + deadline;
+    let mut last = String::from("the condition has not answered at all");
+    loop {
+        match timeout_at(end, condition()).await.map(Outcome::settle) {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(missing)) => last = missing,
+            Err(_) => return Err(format!("{last}, and the condition did not answer again")),
+        }
+        if Instant::now() + LOOK_EVERY > end {
+            return Err(last);
+        }
+        sleep(LOOK_EVERY).await;
+    }
 }

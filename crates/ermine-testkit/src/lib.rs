@@ -17,10 +17,11 @@ pub mod pg;
 mod clock;
 mod eventually;
 mod poll;
+mod port;
 mod proxy;
 mod sys;
 
 pub use clock::ManualClock;
-pub use eventually::{Outcome, eventually};
+pub use eventually::{Outcome, becomes, eventually};
 pub use poll::poll_times;
-pub use proxy::Proxy;
+pub use proxy::{Fault, Proxy, Schedule, Spell, Way};

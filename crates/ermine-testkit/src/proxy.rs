@@ -1,33 +1,41 @@
 //! A network between a client and a server that can be slow, stuck or gone.
 
-use std::{io, path::Path, time::Duration};
+mod connection;
+mod fault;
+mod schedule;
 
+use std::{net::SocketAddr, time::Duration};
+
+pub use fault::{Fault, Way};
+pub use schedule::{Schedule, Spell};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
-    net::{TcpListener, TcpStream, UnixStream},
+    net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
     time::sleep,
 };
 
-use crate::pg::Address;
+use crate::{pg::Address, port};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    Pass,
-    Delay(Duration),
-    BlackHole,
-    Cut,
-}
+/// How long to wait before a call that failed for want of file handles, or of the port, is made again.
+const AGAIN_AFTER: Duration = Duration::from_millis(5);
 
-/// Listens on a free TCP port and forwards what comes to a server, as well as its present mode lets it.
+/// Listens on a free TCP port and forwards what comes to a server, as far as its present fault lets it.
 ///
-/// It starts by passing everything on. Dropping it closes all its connections.
+/// It starts by passing everything on. Dropping it closes its port and all its connections.
 #[derive(Debug)]
 pub struct Proxy {
     address: Address,
-    mode: watch::Sender<Mode>,
+    weather: watch::Sender<Weather>,
     _acceptor: JoinSet<()>,
+}
+
+/// What every connection has to know.
+#[derive(Clone, Copy, Debug, Default)]
+struct Weather {
+    fault: Option<Fault>,
+    /// Tells one blow from the next of the same kind.
+    blows: u64,
 }
 
 impl Proxy {
@@ -37,14 +45,16 @@ impl Proxy {
     ///
     /// When no port can be listened on.
     pub async fn start(target: &Address) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
-        let port = listener.local_addr().expect("the listener is bound").port();
-        let mode = watch::Sender::new(Mode::Pass);
+        let listener = port::listen();
+        let here = listener.local_addr().expect("the listener is bound");
+        listener.set_nonblocking(true).expect("a socket can be made not to block");
+        let listener = TcpListener::from_std(listener).expect("the runtime has a network");
+        let weather = watch::Sender::new(Weather::default());
         let mut acceptor = JoinSet::new();
-        acceptor.spawn(accept(listener, target.clone(), mode.subscribe()));
+        acceptor.spawn(accept(listener, here, target.clone(), weather.subscribe()));
         Self {
-            address: Address { host: "127.0.0.1".into(), port, ..target.clone() },
-            mode,
+            address: Address { host: here.ip().to_string(), port: here.port(), ..target.clone() },
+            weather,
             _acceptor: acceptor,
         }
     }
@@ -59,96 +69,69 @@ impl Proxy {
         self.address.url(database)
     }
 
+    /// Lets `fault` begin, in place of the one before. One that is a moment hits the connections that there are; any other
+    /// lasts until the next one, or until [`pass`](Self::pass).
+    pub fn strike(&self, fault: Fault) {
+        self.weather.send_modify(|weather| {
+            weather.fault = Some(fault);
+            weather.blows += 1;
+        });
+    }
+
     /// Passes everything on at once, what was held back included.
     pub fn pass(&self) {
-        self.mode.send_replace(Mode::Pass);
+        self.weather.send_modify(|weather| weather.fault = None);
     }
 
-    /// Holds back what arrives, in both directions, for `by` each time.
-    pub fn delay(&self, by: Duration) {
-        self.mode.send_replace(Mode::Delay(by));
-    }
-
-    /// Keeps connections open, and accepts more, but passes nothing on.
-    pub fn black_hole(&self) {
-        self.mode.send_replace(Mode::BlackHole);
-    }
-
-    /// Closes all connections, and every new one at once.
-    pub fn cut(&self) {
-        self.mode.send_replace(Mode::Cut);
+    /// Goes through `spells`, and passes everything on when they are over.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the fault that there is.
+    pub async fn suffer(&self, spells: impl IntoIterator<Item = Spell>) {
+        for Spell { calm, fault, lasts } in spells {
+            sleep(calm).await;
+            self.strike(fault);
+            sleep(lasts).await;
+            self.pass();
+        }
     }
 }
 
-async fn accept(listener: TcpListener, target: Address, mode: watch::Receiver<Mode>) {
+async fn accept(
+    first: TcpListener,
+    here: SocketAddr,
+    target: Address,
+    mut weather: watch::Receiver<Weather>,
+) {
     let mut connections = JoinSet::new();
+    let mut listener = Some(first);
     loop {
+        let refuses = weather.borrow_and_update().fault == Some(Fault::Refuse);
+        if refuses {
+            listener = None;
+        } else if listener.is_none() {
+            listener = TcpListener::bind(here).await.ok();
+        }
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((client, _)) => drop(connections.spawn(serve(client, target.clone(), mode.clone()))),
-                Err(_) => sleep(Duration::from_millis(10)).await, // out of file handles: wait for some
+            changed = weather.changed() => if changed.is_err() { return },
+            accepted = incoming(listener.as_ref(), refuses) => if let Some(client) = accepted {
+                connections.spawn(connection::serve(client, target.clone(), weather.clone()));
             },
-            Some(_) = connections.join_next() => (), // an error is a side that hung up
+            Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn serve(client: TcpStream, target: Address, mode: watch::Receiver<Mode>) -> io::Result<()> {
-    let mut cut = mode.clone();
-    tokio::select! {
-        _ = cut.wait_for(|mode| *mode == Mode::Cut) => Ok(()),
-        ended = forward(client, &target, mode) => ended,
+/// The next connection; `None` when it is time to look again what is the matter.
+async fn incoming(listener: Option<&TcpListener>, refuses: bool) -> Option<TcpStream> {
+    match listener {
+        Some(listener) => match listener.accept().await {
+            Ok((client, _)) => return Some(client),
+            Err(_) => sleep(AGAIN_AFTER).await,
+        },
+        None if refuses => std::future::pending().await,
+        None => sleep(AGAIN_AFTER).await,
     }
-}
-
-async fn forward(client: TcpStream, target: &Address, mode: watch::Receiver<Mode>) -> io::Result<()> {
-    client.set_nodelay(true)?;
-    if target.is_socket() {
-        let socket = Path::new(&target.host).join(format!(".s.PGSQL.{}", target.port));
-        bridge(client, UnixStream::connect(socket).await?, mode).await
-    } else {
-        let server = TcpStream::connect((target.host.as_str(), target.port)).await?;
-        server.set_nodelay(true)?;
-        bridge(client, server, mode).await
-    }
-}
-
-async fn bridge<C, S>(client: C, server: S, mode: watch::Receiver<Mode>) -> io::Result<()>
-where
-    C: AsyncRead + AsyncWrite,
-    S: AsyncRead + AsyncWrite,
-{
-    let (from_client, to_client) = split(client);
-    let (from_server, to_server) = split(server);
-    tokio::try_join!(pump(from_client, to_server, mode.clone()), pump(from_server, to_client, mode)).map(drop)
-}
-
-async fn pump(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    mut mode: watch::Receiver<Mode>,
-) -> io::Result<()> {
-    let mut buffer = vec![0; 16 * 1024];
-    loop {
-        let read = from.read(&mut buffer).await?;
-        hold_back(&mut mode).await;
-        if read == 0 {
-            return to.shutdown().await;
-        }
-        to.write_all(&buffer[..read]).await?;
-    }
-}
-
-async fn hold_back(mode: &mut watch::Receiver<Mode>) {
-    loop {
-        let now = *mode.borrow_and_update();
-        match now {
-            Mode::Pass => return,
-            Mode::Delay(by) => return sleep(by).await,
-            Mode::BlackHole | Mode::Cut => (),
-        }
-        if mode.changed().await.is_err() {
-            return; // the proxy is being dropped
-        }
-    }
+    None
 }

@@ -53,31 +53,37 @@ impl Application {
     }
 
     pub(super) fn start(&self, url: &str, duty: Duty) -> Child {
+        let url = (URL, format!("{url}?application_name={NAME}"));
+        match duty {
+            Duty::Write => self.start_with(&[url]),
+            Duty::CatchUp { to } => self.start_with(&[url, (CATCH_UP_TO, to.to_string())]),
+        }
+    }
+
+    /// A process with these variables in its environment.
+    pub(crate) fn start_with(&self, variables: &[(&str, String)]) -> Child {
         let mut command = process::Command::new(&self.program);
         command.args(&self.args).stdin(Stdio::null()).stdout(Stdio::null());
-        command.env(URL, format!("{url}?application_name={NAME}"));
-        if let Duty::CatchUp { to } = duty {
-            command.env(CATCH_UP_TO, to.to_string());
-        }
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         Child { process: command.spawn().unwrap_or_else(|err| panic!("{}: {err}", self.program.display())) }
     }
 }
 
 /// A running application, killed when dropped.
-pub(super) struct Child {
+pub(crate) struct Child {
     process: process::Child,
 }
 
 impl Child {
     /// kill -9, and certainty that it has ended.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         // It fails only when it has ended by itself.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 
     /// Waits until it has done its duty.
-    pub(super) async fn wait(mut self, deadline: Duration) {
+    pub(crate) async fn wait(mut self, deadline: Duration) {
         let process = &mut self.process;
         let status = eventually(deadline, || {
             let ended = process.try_wait().expect("it is our child");
