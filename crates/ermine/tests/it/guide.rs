@@ -1,5 +1,6 @@
-//! The samples of the guide, `docs/src/projections.md` and `docs/src/reads.md`: the pages include them from here.
+//! The samples of the guide, `docs/src/projections.md`, `docs/src/errors.md` and `docs/src/reads.md`: the pages include them from here.
 
+mod errors;
 mod reads;
 
 use std::{

@@ -11,6 +11,8 @@ mod guide;
 mod host;
 mod kinds;
 mod model;
+mod poison;
 mod scenarios;
 mod stores;
 mod trips;
+mod troubles;

@@ -20,7 +20,11 @@ pub(crate) struct Fresh {
     store: Arc<dyn Store>,
     memory: Option<MemoryStore>,
     /// Dropped after the store.
-    _place: Box<dyn Any>,
+    #[cfg_attr(
+        not(any(feature = "sqlite", feature = "postgres")),
+        expect(dead_code, reason = "it is dropped")
+    )]
+    place: Box<dyn Any>,
 }
 
 impl Fresh {
@@ -33,9 +37,40 @@ impl Fresh {
         self.memory.as_ref()
     }
 
-    fn of(store: impl Store + 'static, place: impl Any) -> Self {
-        Self { store: Arc::new(store), memory: None, _place: Box::new(place) }
+    /// The same store as another process has it.
+    pub(crate) async fn elsewhere(&self) -> Arc<dyn Store> {
+        if let Some(memory) = &self.memory {
+            return Arc::new(memory.node());
+        }
+        #[cfg(feature = "sqlite")]
+        if let Some(place) = self.place::<tempfile::TempDir>() {
+            return Arc::new(sqlite_in(place).open().await.expect("the file opens"));
+        }
+        #[cfg(feature = "postgres")]
+        if let Some(place) = self.place::<ermine_testkit::pg::TestDatabase>() {
+            let store = ermine::postgres::Store::connect(place.url().as_str()).await;
+            return Arc::new(store.expect("the database opens"));
+        }
+        unreachable!("there is no other kind")
     }
+
+    /// Where the store keeps its data, for those who want to see or change it behind its back: a `TempDir` with the file `it.db`,
+    /// or a `TestDatabase`.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn place<P: 'static>(&self) -> Option<&P> {
+        self.place.downcast_ref()
+    }
+
+    fn of(store: impl Store + 'static, place: impl Any) -> Self {
+        Self { store: Arc::new(store), memory: None, place: Box::new(place) }
+    }
+}
+
+#[cfg(feature = "sqlite")]
+fn sqlite_in(place: &tempfile::TempDir) -> ermine::sqlite::SqliteOptions {
+    // What a loss of power takes is not what these tests are about.
+    let synchronous = ermine::sqlite::Synchronous::Off;
+    ermine::sqlite::SqliteOptions::new(place.path().join("it.db")).synchronous(synchronous)
 }
 
 impl StoreKind {
@@ -56,12 +91,8 @@ impl StoreKind {
             }
             #[cfg(feature = "sqlite")]
             Self::Sqlite => {
-                use ermine::sqlite::{SqliteOptions, Synchronous};
-
                 let place = tempfile::tempdir().expect("there is room for a file");
-                // What a loss of power takes is not what these tests are about.
-                let options = SqliteOptions::new(place.path().join("it.db")).synchronous(Synchronous::Off);
-                Fresh::of(options.open().await.expect("the file opens"), place)
+                Fresh::of(sqlite_in(&place).open().await.expect("the file opens"), place)
             }
             #[cfg(feature = "postgres")]
             Self::Postgres => {
