@@ -87,7 +87,8 @@ impl ErrorPolicy {
             .on_error(ErrorClass::Fatal, halt())
     }
 
-    /// What holds where nobody has said anything else, in a run that ends: a rebuild, or catching up.
+    /// What holds where nobody has said anything else, in a run that ends: a rebuild, or catching up. About events of unknown types
+    /// catching up goes by the rules of continuous runs, because in a test most types may be unknown.
     pub fn rebuild() -> Self {
         Self::common()
             .skip_apply_errors(false)

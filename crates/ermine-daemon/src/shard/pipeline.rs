@@ -12,6 +12,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    Mode,
     commit::Committer,
     fold::Folder,
     load::Loader,
@@ -83,6 +84,7 @@ impl Pipeline<'_> {
             clock: worker.clock.clone(),
             call_deadline: settings.call_deadline,
             is_strict: worker.is_strict(),
+            is_rebuild: matches!(worker.mode, Mode::Rebuild { .. }),
             tries: self.tries,
             blamed: self.blamed,
             waiting: self.waiting,

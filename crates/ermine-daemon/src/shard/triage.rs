@@ -55,6 +55,8 @@ pub(super) struct Triage {
     pub(super) call_deadline: Duration,
     /// Whether the run ends at what is not skipped.
     pub(super) is_strict: bool,
+    /// Whether everything is applied anew, so that an event of an unknown type may be missed that was applied before.
+    pub(super) is_rebuild: bool,
     pub(super) tries: Arc<Tries>,
     pub(super) blamed: HashMap<Seq, Blamed>,
     /// Behind what later events wait.
@@ -286,7 +288,7 @@ impl Triage {
         for event in unknown {
             let error = Arc::new(unknown_event(event.seq, &event.stream, &event.type_name));
             let tries = self.tries.of(event.seq);
-            match self.shard.errors.verdict(self.is_strict, ErrorClass::UnknownEvent, &error, tries) {
+            match self.shard.errors.verdict(self.is_rebuild, ErrorClass::UnknownEvent, &error, tries) {
                 Verdict::Do(action @ (Action::Skip | Action::Ignore)) => {
                     case.unknown_events += 1;
                     if action == Action::Skip && letters.is_some() {
