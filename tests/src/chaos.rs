@@ -1,6 +1,7 @@
 //! Everything that can go wrong between a daemon and its server, in any order, while appends go on.
 
 mod blow;
+mod disk;
 mod projections;
 mod writers;
 
@@ -8,6 +9,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 pub use blow::Blow;
 use blow::{Victim, connect};
+pub use disk::{Full, fill_disk};
 use ermine::{
     Ermine,
     core::DaemonMode,
@@ -64,6 +66,10 @@ pub struct Report {
 }
 
 impl Report {
+    const fn new(seed: u64) -> Self {
+        Self { seed, story: Vec::new(), faults: 0, events: 0, poison: 0, violations: Vec::new() }
+    }
+
     /// Said at once as well: a run that hangs has to be understood too.
     fn tell(&mut self, line: String) {
         eprintln!("{line}");
@@ -92,14 +98,7 @@ impl fmt::Display for Report {
 /// When server or host cannot be started, or the server does not come back.
 pub async fn run(plan: &Plan) -> Report {
     eprintln!("chaos with seed {}", plan.seed);
-    let mut report = Report {
-        seed: plan.seed,
-        story: Vec::new(),
-        faults: 0,
-        events: 0,
-        poison: 0,
-        violations: Vec::new(),
-    };
+    let mut report = Report::new(plan.seed);
     let mut server = start_server().await;
     let proxy = Proxy::start(server.address()).await;
     let tasks_before = tasks();
@@ -109,16 +108,7 @@ pub async fn run(plan: &Plan) -> Report {
     storm(plan, &mut server, &proxy, &host, &mut report).await;
 
     let acknowledged = writers.stop().await;
-    if let Err(missing) = is_well(&server, &host, DEADLINE).await {
-        report.violations.push(format!("all is quiet, and still: {missing}"));
-    }
-    let (log, wrong) = projections::compare(&connect(&server).await, &host).await;
-    (report.events, report.poison) = (log.seqs.len(), log.foreign);
-    report.violations.extend(wrong);
-    let vanished = acknowledged.iter().filter(|seq| !log.numbers.contains(seq)).count();
-    if vanished > 0 {
-        report.violations.push(format!("{vanished} acknowledged events are not in the log"));
-    }
+    settle(&server, &host, &acknowledged, &mut report).await;
     if let Err(leak) = becomes(PROMISE, || sessions(&server, i64::from(POOL) + 1)).await {
         report.violations.push(leak);
     }
@@ -132,8 +122,7 @@ pub async fn run(plan: &Plan) -> Report {
 ///
 /// When server or host cannot be started.
 pub async fn stop_in_a_black_hole() -> Report {
-    let mut report =
-        Report { seed: 0, story: Vec::new(), faults: 1, events: 0, poison: 0, violations: Vec::new() };
+    let mut report = Report::new(0);
     let server = start_server().await;
     let proxy = Proxy::start(server.address()).await;
     let tasks_before = tasks();
@@ -239,6 +228,20 @@ async fn is_well(server: &OwnServer, host: &Ermine, within: Duration) -> Result<
         Err(format!("not at {last} yet: {}; the mark is {mark:?}, {:?}", behind.join("; "), handle.trouble()))
     })
     .await
+}
+
+/// Compares everything with the log when nobody appends any more.
+async fn settle(server: &OwnServer, host: &Ermine, acknowledged: &[u64], report: &mut Report) {
+    if let Err(missing) = is_well(server, host, DEADLINE).await {
+        report.violations.push(format!("all is quiet, and still: {missing}"));
+    }
+    let (log, wrong) = projections::compare(&connect(server).await, host).await;
+    (report.events, report.poison) = (log.seqs.len(), log.foreign);
+    report.violations.extend(wrong);
+    let vanished = acknowledged.iter().filter(|seq| !log.numbers.contains(seq)).count();
+    if vanished > 0 {
+        report.violations.push(format!("{vanished} acknowledged events are not in the log"));
+    }
 }
 
 async fn end(server: &OwnServer, host: Arc<Ermine>, tasks_before: usize, report: &mut Report) {

@@ -47,7 +47,7 @@ enum Task {
     Stress(PassOn),
     /// Kills backends, the server and the application at random moments
     Crash(PassOn),
-    /// Cuts, stalls and swallows connections, restarts the server, provokes deadlocks and more, for 30 minutes
+    /// Cuts, stalls and swallows connections, restarts the server, provokes deadlocks and more, for `--minutes 30`; or fills the disk of the server: `--disk-full`
     Chaos(PassOn),
     /// Applies known-bad edits and fails when the tests accept one
     Mutants {
