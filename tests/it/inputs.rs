@@ -261,7 +261,9 @@ async fn a_body_that_cannot_be_decoded_pauses_its_shard_alone_and_says_which_eve
     let database = TestDatabase::create().await;
     let client = database.connect().await;
     let host = trail::project(Ermine::open(database.url()), "")
-        .project(single_stream::<Letters>("Letters"))
+        .project(
+            single_stream::<Letters>("Letters").errors(ErrorPolicy::new().skip_serialization_errors(false)),
+        )
         .daemon(DaemonMode::Solo)
         .start()
         .await
@@ -273,7 +275,7 @@ async fn a_body_that_cannot_be_decoded_pauses_its_shard_alone_and_says_which_eve
 
     let said = ermine_testkit::eventually(crate::host::DEADLINE, || async {
         let letters = host.daemon().unwrap().status_of(&"Letters:All".parse().unwrap()).unwrap().to_string();
-        if letters.contains("paused until") { Ok(letters) } else { Err(letters) }
+        if letters.contains("paused by policy until") { Ok(letters) } else { Err(letters) }
     })
     .await;
     for part in ["event 1 (letter.written, version 1 of stream \"letter\")", "the body does not fit type"] {
